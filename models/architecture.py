@@ -1,0 +1,154 @@
+"""Architectures by name: one registration makes an `nn.Module` buildable from plain data."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from torch import nn
+
+from models.architecture_import import import_architectures
+from models.derived_config import ArchitectureConfig, derive_config
+from models.errors import (
+    ArchitectureConfigError,
+    ArchitectureRegistrationError,
+    UnknownArchitectureError,
+)
+from models.plain import suggestion, validate_plain
+
+__all__ = [
+    "Architecture",
+    "ArchitectureConfig",
+    "build_model",
+    "get_architecture",
+    "import_architectures",
+    "list_architectures",
+    "register_architecture",
+    "validate_config",
+]
+
+ModuleClass = TypeVar("ModuleClass", bound=type[nn.Module])
+InputShape = Callable[[Any], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A named recipe: `module_class(**config)`.
+
+    `input_shape(config)` is the shape of one row, without the batch; None where it is not known.
+    """
+
+    name: str
+    module_class: type[nn.Module]
+    config_class: type[BaseModel]
+    input_shape: InputShape | None = None
+
+    @property
+    def source_digest(self) -> str | None:
+        """SHA-256 of the file that defines the module, None for a class that was not read from a file."""
+        try:
+            source = inspect.getsourcefile(self.module_class)
+        except TypeError:  # a class typed into an interpreter
+            return None
+        if source is None or not Path(source).is_file():
+            return None
+        return hashlib.sha256(Path(source).read_bytes()).hexdigest()
+
+    def build(self, config: BaseModel) -> nn.Module:
+        """Build the module; an error of its own `__init__` becomes an ArchitectureConfigError."""
+        fields = {name: getattr(config, name) for name in type(config).model_fields}
+        try:
+            return self.module_class(**fields)
+        except Exception as error:  # the module is somebody's own: it may raise anything
+            raise ArchitectureConfigError(
+                f"architecture {self.name!r} cannot be built with config {config.model_dump(mode='json')}:",
+                [f"{self.module_class.__qualname__}.__init__ raised {type(error).__name__}: {error}"],
+            ) from error
+
+
+_ARCHITECTURES: dict[str, Architecture] = {}
+
+
+def register_architecture(
+    name: str,
+    *,
+    config: type[BaseModel] | None = None,
+    input_shape: InputShape | None = None,
+) -> Callable[[ModuleClass], ModuleClass]:
+    """Register the decorated `nn.Module` under `name`.
+
+    Without `config`, a strict config is derived from the annotated signature of `__init__`. The module is
+    always built by keyword, one argument per field.
+
+    Raises:
+        ArchitectureRegistrationError: the name is taken, or no config can be derived.
+    """
+
+    def register(module_class: ModuleClass) -> ModuleClass:
+        _refuse_duplicate(name, module_class)
+        config_class = _strict(name, config) if config else derive_config(name, module_class)
+        _ARCHITECTURES[name] = Architecture(name, module_class, config_class, input_shape)
+        return module_class
+
+    return register
+
+
+def _refuse_duplicate(name: str, module_class: type[nn.Module]) -> None:
+    known = _ARCHITECTURES.get(name)
+    if known is None:
+        return
+    first, second = (f"{cls.__module__}.{cls.__qualname__}" for cls in (known.module_class, module_class))
+    if first != second:  # the same class again is a module that was imported again
+        raise ArchitectureRegistrationError(
+            f"architecture {name!r} is {first} already; register {second} under another name"
+        )
+
+
+def _strict(name: str, config: type[BaseModel]) -> type[BaseModel]:
+    if config.model_config.get("extra") != "forbid":
+        raise ArchitectureRegistrationError(
+            f"config {config.__qualname__} of architecture {name!r} would let unknown fields pass; "
+            "derive it from models.ArchitectureConfig, or set model_config = ConfigDict(extra='forbid')"
+        )
+    return config
+
+
+def get_architecture(name: str) -> Architecture:
+    """Return the architecture `name`; raises UnknownArchitectureError, which lists the known ones."""
+    known = list_architectures()
+    if name not in known:
+        raise UnknownArchitectureError(
+            f"unknown architecture {name!r}{suggestion(name, known)}; "
+            "name the module that registers your own under `architectures`"
+        )
+    return _ARCHITECTURES[name]
+
+
+def list_architectures() -> list[str]:
+    """Return the names of all registered architectures, sorted."""
+    importlib.import_module("models.architectures")  # lazily: the built-in ones import this module
+    return sorted(_ARCHITECTURES)
+
+
+def validate_config(name: str, config: Mapping[str, Any]) -> BaseModel:
+    """Return `config` typed; `.model_dump(mode="json")` of it is the full, normalised plain data.
+
+    Raises:
+        UnknownArchitectureError: no architecture has this name.
+        ArchitectureConfigError: wrong, missing or unknown fields; all of them are listed.
+    """
+    typed, problems = validate_plain(get_architecture(name).config_class, config)
+    if typed is None:
+        raise ArchitectureConfigError(f"the config does not fit architecture {name!r}:", problems)
+    return typed
+
+
+def build_model(name: str, config: Mapping[str, Any]) -> nn.Module:
+    """Build architecture `name` with its usual initial values; raises as `validate_config` does."""
+    return get_architecture(name).build(validate_config(name, config))

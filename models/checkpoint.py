@@ -1,0 +1,279 @@
+"""A checkpoint: one file with tensors, and the plain data that says how to rebuild and use them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.architecture import validate_config
+from models.building import build_for_serving, build_without_values
+from models.containers import read_container, write_container
+from models.digest import compute_digest
+from models.errors import CheckpointContentError, CheckpointUnreadableError, TrainingStateError
+from models.example import Example
+from models.files import container_of
+from models.forms import FORMAT_VERSION_KEY, Parts, take_apart
+from models.header import (
+    FORMAT_VERSION,
+    CheckpointHeader,
+    complete,
+    describe_as,
+    read_fields,
+    refuse_problems,
+)
+from models.plain import plain_problems
+from models.state_dict import StateDictReport, apply, fit, refuse_unless_ok
+from models.storable import storable_tensors
+from models.task import Task
+from models.torch_archive import damaged_records
+from models.training import Stateful, TrainingState, capture_training
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointHeader",
+    "describe_as",
+    "load_checkpoint",
+    "read_checkpoint_header",
+    "save_checkpoint",
+    "verify_records",
+]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read; on a CPU its tensors are the mapped file, shared with other processes."""
+
+    header: CheckpointHeader
+    state_dict: Mapping[str, Tensor]  # by names without wrapper prefixes
+    training: TrainingState | None
+    device: torch.device
+
+    def build(self, *, strict: bool = True) -> nn.Module:
+        """Return the module ready to serve: in eval mode, without gradients, on the checkpoint's device.
+
+        Raises:
+            StateDictError: with `strict`, when a tensor is missing, unexpected, of wrong shape or dtype.
+            CheckpointContentError: the architecture is not known; see `described_as`.
+            ArchitectureError: the architecture cannot be built.
+        """
+        return self.build_with_report(strict=strict)[0]
+
+    def build_with_report(self, *, strict: bool = True) -> tuple[nn.Module, StateDictReport]:
+        """Do as `build` does, and say what fitted; `report.at_initial_value` names what was not loaded."""
+        if self.header.architecture is None:
+            raise CheckpointContentError(
+                f"{self.header.path}: does not say what to build:",
+                ["architecture: is missing; give load_checkpoint(…, architecture=…, config=…)"],
+            )
+        config = self.header.config or {}
+        return build_for_serving(
+            self.header.architecture, config, self.state_dict, device=self.device, strict=strict
+        )
+
+    def load_into(self, module: nn.Module, *, strict: bool = True) -> StateDictReport:
+        """Copy the tensors into a module of yours, for example to go on training it; wrapped ones too.
+
+        Raises:
+            StateDictError: with `strict`, when anything does not fit; nothing is copied then.
+        """
+        return apply(module, self.state_dict, strict=strict)
+
+    def described_as(
+        self,
+        *,
+        architecture: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        task: Task | None = None,
+    ) -> Checkpoint:
+        """Return the checkpoint completed as `describe_as` completes its header; raises the same."""
+        header = describe_as(self.header, architecture=architecture, config=config, task=task)
+        return replace(self, header=header)
+
+    def digest(self) -> str:
+        """Return the SHA-256 that is this model's identity; `compute_digest` says over which bytes."""
+        return _digest(self.header, self.state_dict)
+
+
+def load_checkpoint(
+    path: str | Path,
+    *,
+    map_location: str | torch.device = "cpu",
+    architecture: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    task: Task | None = None,
+) -> Checkpoint:
+    """Read the checkpoint at `path` onto the device `map_location`, whichever device it was saved on.
+
+    `architecture`, `config` and `task` complete a foreign file, as `describe_as` says.
+
+    Raises:
+        CheckpointNotFoundError: there is no file.
+        CheckpointUnreadableError: it is empty, cut short, damaged, or no checkpoint.
+        CheckpointUnsafeError: it could only be read by running code.
+        CheckpointContentError: what it says is wrong; every problem is listed.
+    """
+    device = torch.device(map_location)
+    header, parts, problems = _read(Path(path), device)
+    header, more = complete(header, architecture=architecture, config=config, task=task)
+    refuse_problems(header.path, problems + more)
+    return Checkpoint(header, parts.state_dict, parts.training, device)
+
+
+def read_checkpoint_header(path: str | Path) -> CheckpointHeader:
+    """Read everything but the bytes of the tensors; raises as `load_checkpoint` does.
+
+    The architecture need not be registered here, so its config is as stored, unchecked.
+    """
+    header, _, problems = _read(Path(path), torch.device("cpu"))
+    refuse_problems(header.path, problems)
+    return header
+
+
+def verify_records(path: str | Path) -> None:
+    """Read every byte and compare it with what the file says of itself, which loading does not do.
+
+    Of `.pt` that is each record's CRC-32; of both containers the digest, where `save_checkpoint` stored one.
+
+    Raises:
+        CheckpointUnreadableError: bytes have changed since the file was written.
+        CheckpointError: the file cannot be read at all.
+    """
+    header, parts, problems = _read(Path(path), torch.device("cpu"))
+    refuse_problems(header.path, problems)
+    damage = damaged_records(header.path) if header.container == "pt" else []
+    if header.stored_digest not in (None, actual := _digest(header, parts.state_dict)):
+        damage.append(f"digest: the file says {header.stored_digest}, its content gives {actual}")
+    if damage:
+        raise CheckpointUnreadableError(
+            "\n  ".join([f"{path}: has changed since it was written; copy or save it again:", *damage])
+        )
+
+
+def _read(path: Path, device: torch.device) -> tuple[CheckpointHeader, Parts, list[str]]:
+    container, held = read_container(path, device)
+    parts = take_apart(path, held)
+    header, problems = read_fields(path, container, parts)
+    return header, parts, problems
+
+
+def _digest(header: CheckpointHeader, state_dict: Mapping[str, Tensor]) -> str:
+    return compute_digest(
+        architecture=header.architecture,
+        config=header.config,
+        task=header.task.task if header.task else None,
+        task_config=header.task.to_plain() if header.task else None,
+        state_dict=state_dict,
+    )
+
+
+def save_checkpoint(
+    path: str | Path,
+    model: nn.Module | Mapping[str, Tensor],
+    *,
+    architecture: str,
+    config: Mapping[str, Any],
+    task: Task | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    examples: Sequence[Example] = (),
+    optimizer: Stateful | None = None,
+    scheduler: Stateful | None = None,
+    epoch: int | None = None,
+    loss: float | Tensor | None = None,
+    rng_state: bool | None = None,
+) -> Path:
+    """Write a module, or its state_dict, as a checkpoint that describes itself; return the path.
+
+        save_checkpoint(
+            "prices.pt",
+            model,
+            architecture="mlp",
+            config={"input_size": 2, "hidden_sizes": [16], "output_size": 1},
+            task=TabularTask(
+                kind="regression",
+                features=[NumericFeature(name="area", mean=81.0, std=25.0), NumericFeature(name="rooms")],
+                target_mean=210_000.0,
+                target_std=90_000.0,
+            ),
+            examples=[Example(content_type="application/json", body=b'{"inputs": {"area": 70, "rooms": 3}}')],
+        )
+
+    The suffix names the container: `.pt`, `.pth`, `.ckpt` or `.safetensors`. The file appears whole or not at
+    all; one that was there stays until then.
+
+    `architecture` is a registered name and `config` its arguments: together they rebuild the module. `task`
+    says what an endpoint does with it: TensorTask, TabularTask or ImageClassificationTask. `examples` are
+    requests as clients send them; a published version must answer each of them the same from then on.
+    `metadata` is plain data of yours (accuracy, data set …). `optimizer`, `scheduler`, `epoch` and `loss` are
+    for resuming; the random generators are saved with an optimizer unless `rng_state` says otherwise.
+
+    Raises:
+        ArchitectureError, StateDictError: architecture and config do not give this module.
+        CheckpointContentError: a task, examples, metadata or tensors that cannot be stored; all are listed.
+        TrainingStateError: training state that is not plain, or that `.safetensors` has no place for.
+    """
+    path = Path(path)
+    _refuse_untyped(path, task, examples)
+    training = capture_training(
+        optimizer=optimizer, scheduler=scheduler, epoch=epoch, loss=loss, rng_state=rng_state
+    )
+    if training and container_of(path) == "safetensors":
+        raise TrainingStateError(
+            f"{path}: .safetensors has no place for {', '.join(training)}; save as .pt, or leave them out"
+        )
+    full_config = validate_config(architecture, config).model_dump(mode="json")
+    tensors = storable_tensors(path, model)
+    skeleton = build_without_values(architecture, full_config)
+    refuse_unless_ok(fit(skeleton, tensors)[1], skeleton)
+    plain = _plain(path, architecture, full_config, task, metadata or {}, examples)
+    plain["digest"] = compute_digest(
+        architecture=architecture,
+        config=full_config,
+        task=plain["task"],
+        task_config=plain["task_config"],
+        state_dict=tensors,
+    )
+    write_container(path, container_of(path), tensors, plain | training)
+    return path
+
+
+def _refuse_untyped(path: Path, task: object, examples: Sequence[object]) -> None:
+    """Refuse what a type checker would: scripts that train are rarely checked."""
+    problems = [
+        f"examples[{index}]: is a {type(example).__name__}; expected Example(content_type=…, body=…)"
+        for index, example in enumerate(examples)
+        if not isinstance(example, Example)
+    ]
+    if task is not None and not isinstance(task, Task):
+        kinds = "TensorTask, TabularTask or ImageClassificationTask"
+        problems.append(f"task: is a {type(task).__name__}; expected {kinds}, like TensorTask()")
+    if problems:
+        raise CheckpointContentError(f"{path}: cannot be saved:", problems)
+
+
+def _plain(
+    path: Path,
+    architecture: str,
+    config: dict[str, Any],
+    task: Task | None,
+    metadata: Mapping[str, Any],
+    examples: Sequence[Example],
+) -> dict[str, Any]:
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    about = {"created": created, "torch_version": str(torch.__version__), **metadata}
+    plain = {
+        "architecture": architecture,
+        "model_config": config,
+        "task": task.task if task else None,
+        "task_config": task.to_plain() if task else None,
+        "metadata": {**about, FORMAT_VERSION_KEY: FORMAT_VERSION},
+        "examples": [example.to_plain() for example in examples],
+    }
+    if problems := plain_problems(plain):
+        raise CheckpointContentError(f"{path}: only plain data can be saved:", problems)
+    return plain

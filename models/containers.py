@@ -1,0 +1,143 @@
+"""Both containers as one: a dict of tensors and plain data, read from and written to either."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from models.errors import CheckpointContentError, CheckpointUnreadableError
+from models.files import Container, atomic_file, recognise_container
+from models.plain import MAX_DEPTH, MAX_VALUES, canonical_json, walk
+from models.ties import memory_key
+from models.torch_archive import check_archive
+
+STATE_DICT_KEY = "model_state_dict"
+PLAIN_KEY = "statehouse"  # where a safetensors header has the plain data
+TIES_KEY = "ties"  # in it: name → the name under which the same tensor is stored
+
+_PT_ONLY_DTYPES = frozenset({torch.complex128, torch.complex32})
+
+
+def read_container(path: Path, map_location: str | torch.device) -> tuple[Container, object]:
+    """Return the container and what the file holds; on a CPU the tensors are the mapped file, not yet read.
+
+    Raises:
+        CheckpointNotFoundError: there is no file.
+        CheckpointUnreadableError: it is cut short, damaged, or no checkpoint.
+        CheckpointUnsafeError: it could only be read by running code.
+        CheckpointContentError: its tensors are not what their records hold.
+    """
+    container = recognise_container(path)
+    read = _read_torch if container == "pt" else _read_safetensors
+    return container, read(path, torch.device(map_location))
+
+
+def _read_torch(path: Path, device: torch.device) -> object:
+    record_sizes = check_archive(path)
+    try:
+        held: object = torch.load(path, weights_only=True, map_location=device, mmap=True)
+    except Exception as error:  # a damaged pickle makes torch raise anything from KeyError to AssertionError
+        raise CheckpointUnreadableError(
+            f"{path}: is damaged, or was not written by torch.save with its default protocol; "
+            f"write or copy it again ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+        ) from error
+    _check_held(path, held, record_sizes)
+    return held
+
+
+def _check_held(path: Path, held: object, record_sizes: frozenset[int]) -> None:
+    """Refuse tensors larger than their bytes, as strides of 0 let a small file declare any shape."""
+    problems: list[str] = []
+    for count, (where, depth, item) in enumerate(walk(held, "", (Tensor,)), start=1):
+        if depth > MAX_DEPTH or count > MAX_VALUES:
+            problems.append(f"{where[:80]}: nested beyond {MAX_DEPTH} levels or {MAX_VALUES:,} values")
+            break
+        if isinstance(item, Tensor) and not _is_sound(item, record_sizes):
+            declared = f"{item.dtype} {list(item.shape)}"
+            problems.append(f"{where}: declares {declared}, which its record does not hold")
+        if isinstance(item, OrderedDict) and (hidden := vars(item).keys() - {"_metadata"}):
+            problems.append(f"{where}: carries attributes {sorted(hidden)}, which could shadow its methods")
+    if problems:
+        raise CheckpointContentError(f"{path}: is damaged or hostile:", problems)
+
+
+def _is_sound(tensor: Tensor, record_sizes: frozenset[int]) -> bool:
+    stored_bytes = tensor.untyped_storage().nbytes()
+    return stored_bytes in record_sizes and tensor.numel() * tensor.itemsize <= stored_bytes
+
+
+def _read_safetensors(path: Path, device: torch.device) -> object:
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            names, header = file.keys(), file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointUnreadableError(
+            f"{path}: is cut short or damaged ({error}); copy or download it again"
+        ) from error
+    if PLAIN_KEY not in header:
+        return tensors
+    plain = _parse_plain(path, header[PLAIN_KEY])
+    ties = plain.pop(TIES_KEY, {})
+    if not isinstance(ties, dict) or not all(isinstance(source, str) for source in ties.values()):
+        raise CheckpointContentError(f"{path}: is damaged:", [f"{TIES_KEY}: expected names by name"])
+    absent = [
+        f"{TIES_KEY}.{name}: no tensor {source!r}" for name, source in ties.items() if source not in tensors
+    ]
+    if absent:
+        raise CheckpointContentError(f"{path}: is damaged:", absent)
+    return plain | {STATE_DICT_KEY: tensors | {name: tensors[source] for name, source in ties.items()}}
+
+
+def _parse_plain(path: Path, text: str) -> dict[str, Any]:
+    try:
+        plain = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointUnreadableError(
+            f"{path}: its plain data is no JSON ({error}); copy it again"
+        ) from error
+    if not isinstance(plain, dict):
+        raise CheckpointUnreadableError(f"{path}: its plain data is {text[:40]!r}; expected a JSON object")
+    return plain
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def write_container(
+    path: Path, container: Container, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]
+) -> None:
+    """Write tensors and plain data atomically; a tensor that is there under several names is stored once."""
+    if container == "pt":
+        _write_torch(path, tensors, plain)
+    else:
+        _write_safetensors(path, tensors, plain)
+
+
+def _write_torch(path: Path, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+    with atomic_file(path) as sibling, sibling.open("wb") as file:
+        torch.save({STATE_DICT_KEY: dict(tensors), **plain}, file)
+
+
+def _write_safetensors(path: Path, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+    odd = [f"{name}: is {t.dtype}" for name, t in tensors.items() if t.dtype in _PT_ONLY_DTYPES]
+    if odd:
+        raise CheckpointContentError(f"{path}: .safetensors cannot hold these; save as .pt:", odd)
+    names: dict[tuple[object, ...], str] = {}
+    ties = {}
+    for name, tensor in tensors.items():
+        stored = names.setdefault(memory_key(tensor), name)
+        if stored != name:
+            ties[name] = stored
+    header = {"format": "pt", PLAIN_KEY: canonical_json({**plain, TIES_KEY: ties})}
+    with atomic_file(path) as sibling:
+        save_file({name: tensors[name] for name in names.values()}, sibling, metadata=header)

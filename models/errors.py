@@ -1,0 +1,109 @@
+"""Every error that `models` raises, and the root of the errors of the whole product.
+
+StatehouseError
+├── ProblemsError                  several problems, reported at once (.problems)
+│   ├── CheckpointContentError     (also a CheckpointError)
+│   ├── ArchitectureConfigError    (also an ArchitectureError)
+│   ├── ArchitectureImportError    (also an ArchitectureError)
+│   └── TaskConfigError            (also a TaskError)
+├── CheckpointError
+│   ├── CheckpointNotFoundError
+│   ├── CheckpointUnreadableError
+│   ├── CheckpointUnsafeError
+│   ├── CheckpointContentError
+│   └── TrainingStateError
+├── ArchitectureError
+│   ├── ArchitectureRegistrationError
+│   ├── UnknownArchitectureError
+│   ├── ArchitectureConfigError
+│   └── ArchitectureImportError
+├── StateDictError                 (.report: every key that does not match)
+└── TaskError
+    ├── UnknownTaskError
+    └── TaskConfigError
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.state_dict import StateDictReport
+
+
+class StatehouseError(Exception):
+    """Something that the person who uses Statehouse can put right; the text says how."""
+
+
+class ProblemsError(StatehouseError):
+    """One header line, then one indented line per problem."""
+
+    def __init__(self, header: str, problems: Sequence[str]) -> None:
+        self.header = header
+        self.problems = list(problems)
+        super().__init__("\n  ".join([header, *self.problems]))
+
+
+class CheckpointError(StatehouseError):
+    """A checkpoint file could not be used or written."""
+
+
+class CheckpointNotFoundError(CheckpointError):
+    """There is no file at this path."""
+
+
+class CheckpointUnreadableError(CheckpointError):
+    """The file is empty, cut short, damaged, or no checkpoint at all."""
+
+
+class CheckpointUnsafeError(CheckpointError):
+    """The file can only be read by running code that it names."""
+
+
+class CheckpointContentError(ProblemsError, CheckpointError):
+    """The file was read, and what it says is wrong or incomplete."""
+
+
+class TrainingStateError(CheckpointError):
+    """Training state that cannot be saved here, or is not there to be restored."""
+
+
+class ArchitectureError(StatehouseError):
+    """An architecture could not be registered, found or built."""
+
+
+class ArchitectureRegistrationError(ArchitectureError):
+    """A class cannot be registered as an architecture."""
+
+
+class UnknownArchitectureError(ArchitectureError):
+    """No architecture is registered under this name."""
+
+
+class ArchitectureConfigError(ProblemsError, ArchitectureError):
+    """A config does not fit its architecture."""
+
+
+class ArchitectureImportError(ProblemsError, ArchitectureError):
+    """Modules that should register architectures were not found, or are broken inside."""
+
+
+class StateDictError(StatehouseError):
+    """A state_dict does not fit its module; `report` has every key."""
+
+    def __init__(self, header: str, report: StateDictReport) -> None:
+        self.report = report
+        super().__init__(f"{header}\n{report.render()}")
+
+
+class TaskError(StatehouseError):
+    """A task is unknown or wrongly configured."""
+
+
+class UnknownTaskError(TaskError):
+    """No task has this name."""
+
+
+class TaskConfigError(ProblemsError, TaskError):
+    """A task config has wrong, missing or unknown fields."""

@@ -1,0 +1,54 @@
+"""docs/checkpoints.md: its tables have every field there is, and its examples save what would be published."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from models import (
+    CategoricalFeature,
+    ImageClassificationTask,
+    NumericFeature,
+    TabularTask,
+    TensorTask,
+    get_architecture,
+    load_checkpoint,
+)
+
+TEXT = (Path(__file__).resolve().parents[2] / "docs" / "checkpoints.md").read_text()
+DOCUMENTED = {
+    "| `simple_net` |": [get_architecture("simple_net").config_class],
+    "| `mlp` |": [get_architecture("mlp").config_class],
+    "| `convnet` |": [get_architecture("convnet").config_class],
+    "| `TensorTask`, `tensor` |": [TensorTask],
+    "| `TabularTask`, `tabular` |": [TabularTask],
+    "| `ImageClassificationTask`, `image_classification` |": [ImageClassificationTask],
+    "| feature |": [NumericFeature, CategoricalFeature],
+}
+
+
+@pytest.mark.parametrize("heading", DOCUMENTED)
+def test_every_field_is_in_its_table_and_nothing_else(heading: str) -> None:
+    table = TEXT[TEXT.index(heading) :].partition("\n\n")[0]
+    first_cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    named = set(re.findall(r"`([a-z_]+)`", " ".join(first_cells)))
+    assert named == {field for model in DOCUMENTED[heading] for field in fields_of(model)}
+
+
+def fields_of(model: type[BaseModel]) -> set[str]:
+    return set(model.model_fields) - {"task", "type"}
+
+
+def test_the_examples_save_checkpoints_that_describe_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL):
+        exec(block, {})
+    for name in ("prices.pt", "pets.safetensors"):
+        checkpoint = load_checkpoint(name)
+        assert checkpoint.header.task
+        assert checkpoint.build()
