@@ -1,0 +1,278 @@
+"""CheckpointHandler: from a checkpoint to a ready worker, and from requests to responses.
+
+A batch goes decode → preprocess → inference → postprocess. Decoding is per request, and what cannot be
+decoded is answered with its own problem; the rows of all others go through the module together.
+"""
+
+import importlib
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from itertools import compress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import orjson
+import torch
+
+from handlers.batch import Outputs, describe_fault, run_batch, run_pipeline
+from handlers.errors import (
+    GoldenMismatchError,
+    MissingTaskError,
+    ModuleMismatchError,
+    RequestError,
+    WorkerSettingsError,
+)
+from handlers.golden import GOLDEN_FILE, Golden, compare, read_golden
+from handlers.inference_response import write_inference_response
+from handlers.inference_tensors import datatype_of
+from handlers.metrics import Observer, WorkerMetrics
+from handlers.payload import Decoded, decode, encode_answers
+from handlers.problem import problem_response
+from handlers.request import Request, Response, TorchServeContext, read_requests, write_responses
+from handlers.settings import WorkerSettings, check_identity, read_settings
+from handlers.startup import failure_told, quiet_worker, serving_device, take_normal_priority
+from handlers.steps import TaskSteps
+from models.architecture import get_architecture, validate_config
+from models.architecture_import import import_architectures
+from models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint
+from models.task import TaskConfig
+
+logger = logging.getLogger(__name__)
+
+MIN_CHUNK_ROWS = 64
+UNOBSERVED = Observer()
+
+TaskT = TypeVar("TaskT", bound=TaskConfig)
+
+
+class CheckpointHandler(TaskSteps[TaskT]):
+    """What every task shares. A task is one subclass, alone in `handlers/<task>.py`."""
+
+    name = version = digest = ""
+    module: torch.nn.Module
+    metrics: WorkerMetrics | None = None
+    chunk_rows = MIN_CHUNK_ROWS
+    sample_outputs: Outputs
+
+    # From a checkpoint to a module that has proved itself.
+
+    @staticmethod
+    def from_checkpoint(
+        checkpoint: Checkpoint,
+        *,
+        device: str | torch.device = "cpu",
+        name: str = "",
+        version: str = "",
+        digest: str = "",
+    ) -> "CheckpointHandler[Any]":
+        """The handler of the checkpoint's task, with its module checked on one row and on two.
+
+        Raises:
+            MissingTaskError: the checkpoint names no task.
+            ModuleMismatchError: the module does not take or give what the task says.
+        """
+        handler = handler_class(checkpoint.header)()
+        handler.name, handler.version, handler.digest = name, version, digest
+        handler.adopt(checkpoint, torch.device(device))
+        return handler
+
+    def adopt(self, checkpoint: Checkpoint, device: torch.device) -> None:
+        """Build the module, and see that one row and two go through it."""
+        if not isinstance(checkpoint.header.task, self.task_class):
+            raise MissingTaskError(
+                f"{type(self).__name__} serves {self.task_class.__name__}, and the checkpoint's task is "
+                f"{checkpoint.header.task!r}"
+            )
+        self.task, self.device = checkpoint.header.task, device
+        self.module = checkpoint.build().to(device)
+        floating = (p.dtype for p in self.module.parameters() if p.is_floating_point())
+        self.dtype = next(floating, torch.float32)
+        self.configure(_input_shape(checkpoint.header))
+        self.warm_up((1, 2))
+
+    def warm_up(self, row_counts: Iterable[int]) -> None:
+        """Send the made example through the module, as often repeated as each of `row_counts` says."""
+        row = decode(self.make_example(), self).rows
+        for count in row_counts:
+            rows = np.repeat(row, count, axis=0)
+            try:
+                self.sample_outputs = run_pipeline(self, rows, UNOBSERVED)
+            except ModuleMismatchError:
+                raise
+            except Exception as error:
+                raise ModuleMismatchError(
+                    f"the module raised {type(error).__name__} on {count} rows of {self.row_shape}: {error}"
+                ) from error
+
+    def check_golden(self, golden: Golden) -> None:
+        """Answer every golden example; raises GoldenMismatchError with every difference."""
+        kind = f"{self.device.type}/{str(self.dtype).removeprefix('torch.')}"
+        if kind not in golden.tolerances:
+            raise GoldenMismatchError(
+                f"{GOLDEN_FILE} has no tolerance for {kind}; it has {golden.tolerances}"
+            )
+        problems = []
+        for index, example in enumerate(golden.examples):
+            [response] = self.answer([Request(example.body, example.content_type)])
+            document = orjson.loads(response.body)
+            if response.status != HTTPStatus.OK:
+                problems.append(f"example {index}: refused, {document['detail']}")
+                continue
+            problems += compare(example.response, document, golden.tolerances[kind], f"example {index}: $")
+        if problems:
+            raise GoldenMismatchError(f"on {kind} the golden examples are answered differently:", problems)
+
+    def tensor_outputs(self) -> list[dict[str, Any]]:
+        """The outputs' names, datatypes and shapes, as the Open Inference Protocol's metadata gives them."""
+        return [
+            {"name": name, "datatype": datatype_of(array), "shape": [-1, *array.shape[1:]]}
+            for name, array in self.sample_outputs.items()
+        ]
+
+    # From requests to responses.
+
+    def answer(self, requests: Sequence[Request], observer: Observer = UNOBSERVED) -> list[Response]:
+        """One response per request, in order; what is wrong with one request is told to it alone."""
+        with observer.phase("decode"):
+            decoded = [self._decode(request) for request in requests]
+        readable = [each.rows for each in decoded if isinstance(each, Decoded)]
+        observer.rows(sum(map(len, readable)))
+        outputs = iter(run_batch(self, readable, observer))
+        with observer.phase("postprocess"):
+            return [
+                self._respond(request, each, next(outputs) if isinstance(each, Decoded) else each)
+                for request, each in zip(requests, decoded, strict=True)
+            ]
+
+    def inference(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The module's output, computed without gradients in chunks that bound its memory."""
+        with torch.inference_mode():
+            chunks = [inputs[i : i + self.chunk_rows] for i in range(0, len(inputs), self.chunk_rows)]
+            outputs = [_require_rows(self.module(chunk), len(chunk)) for chunk in chunks]
+            return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+    def _decode(self, request: Request) -> Decoded | RequestError:
+        try:
+            return decode(request, self)
+        except RequestError as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - a fault of ours in one request must not reach its batch
+            return _unexpected(error)
+
+    def _respond(
+        self, request: Request, decoded: Decoded | RequestError, outputs: Outputs | RequestError
+    ) -> Response:
+        try:
+            response = self._encode(decoded, outputs)
+        except RequestError as error:
+            response = problem_response(error, request.form)
+        except Exception as error:  # noqa: BLE001 - as in _decode
+            response = problem_response(_unexpected(error), request.form)
+        response.headers.update(self._version_headers())
+        return response
+
+    def _encode(self, decoded: Decoded | RequestError, outputs: Outputs | RequestError) -> Response:
+        for result in (decoded, outputs):
+            if isinstance(result, RequestError):
+                raise result
+        assert isinstance(decoded, Decoded) and isinstance(outputs, Mapping)  # noqa: S101, PT018 - for mypy
+        if isinstance(decoded.answer, str):
+            return encode_answers(decoded.answer, self.row_answers(outputs))
+        return write_inference_response(decoded.answer, outputs, name=self.name, version=self.version)
+
+    def _version_headers(self) -> dict[str, str]:
+        return {"X-Model-Version": self.version, "X-Model-Digest": self.digest}
+
+    # What TorchServe calls.
+
+    def initialize(self, context: TorchServeContext) -> None:
+        """Load, warm up and prove the version that TorchServe's model folder names.
+
+        Raises RuntimeError; the reason is then in the settings' failure file.
+        """
+        quiet_worker()
+        try:
+            settings = read_settings(Path(context.system_properties["model_dir"]))
+        except WorkerSettingsError as error:  # without settings there is no failure file to name
+            raise RuntimeError(str(error)) from error
+        with failure_told(Path(settings.failure_file)):
+            self._start(settings, serving_device(context.system_properties["gpu_id"]))
+            if os.getpriority(os.PRIO_PROCESS, 0) > 0:
+                take_normal_priority()
+
+    def handle(self, data: Sequence[Mapping[str, Any]], context: TorchServeContext) -> list[bytes]:
+        """Answer one batch; statuses and headers go into `context`.
+
+        Never raises once it is initialised: TorchServe would fail the whole batch.
+        """
+        if self.metrics is None:
+            raise RuntimeError("handle() was called before initialize()")
+        self.metrics.begin(len(data))
+        counted = [True] * len(data)
+        try:
+            requests = read_requests(data, context)
+            counted = [request.counted for request in requests]
+            responses = self.answer(requests, self.metrics)
+        except Exception as error:  # noqa: BLE001 - as the docstring says
+            failed = problem_response(_unexpected(error))
+            failed.headers.update(self._version_headers())
+            responses = [failed] * len(data)
+        self.metrics.finish([response.status for response in compress(responses, counted)])
+        return write_responses(responses, context)
+
+    def _start(self, settings: WorkerSettings, device: torch.device) -> None:
+        check_identity(settings)
+        torch.set_num_threads(settings.threads)
+        import_architectures(settings.architectures)
+        self.name, self.version, self.digest = settings.name, settings.version, settings.digest
+        self.chunk_rows = max(MIN_CHUNK_ROWS, settings.batch_size)
+        self.adopt(load_checkpoint(settings.checkpoint_path, map_location=device), device)
+        self.warm_up(_warm_up_sizes(settings.batch_size))
+        self.check_golden(read_golden(Path(settings.version_folder, GOLDEN_FILE)))
+        self.metrics = WorkerMetrics(Path(settings.metrics_folder), name=self.name, version=self.version)
+
+
+def handler_class(header: CheckpointHeader) -> type[CheckpointHandler[Any]]:
+    """The handler of the checkpoint's task: the one class in `handlers.<task>`."""
+    if header.task is None:
+        raise MissingTaskError(
+            f"{header.path} names no task, so nothing says how to read a request; give one"
+        )
+    module = importlib.import_module(f"handlers.{header.task.task}")
+    [handler] = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, CheckpointHandler)
+        and value.__module__ == module.__name__
+    ]
+    return handler
+
+
+def _input_shape(header: CheckpointHeader) -> tuple[int, ...] | None:
+    if header.architecture is None or header.config is None:
+        return None
+    input_shape = get_architecture(header.architecture).input_shape
+    return input_shape(validate_config(header.architecture, header.config)) if input_shape else None
+
+
+def _warm_up_sizes(batch_size: int) -> list[int]:
+    """1, 2, 4 … and the batch size itself; a module prepares itself by size where it does at all."""
+    return sorted({batch_size, *(2**power for power in range(batch_size.bit_length()))})
+
+
+def _require_rows(output: object, count: int) -> torch.Tensor:
+    if isinstance(output, torch.Tensor) and output.ndim and len(output) == count:
+        return output
+    found = f"a tensor of {list(output.shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
+    raise ModuleMismatchError(
+        f"the module answers {count} rows with {found}; expected one tensor whose first axis counts the rows"
+    )
+
+
+def _unexpected(error: Exception) -> RequestError:
+    logger.error("unexpected while answering a request: %s", describe_fault(error))
+    return RequestError(f"An unexpected {type(error).__name__}; the worker's log has its place.")

@@ -1,0 +1,94 @@
+"""Rows of several requests through one forward pass; when that fails, each request alone."""
+
+import logging
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from handlers.errors import InferenceFailedError, NonFiniteOutputError, RequestError
+from handlers.metrics import Observer
+
+logger = logging.getLogger(__name__)
+
+Outputs = Mapping[str, NDArray[Any]]
+"""The answers to some rows: arrays by output name, whose first axis counts the rows."""
+
+
+class Pipeline(Protocol):
+    """The three steps of a batch."""
+
+    def preprocess(self, rows: NDArray[Any]) -> torch.Tensor:
+        """Rows to the module's input, on its device."""
+
+    def inference(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The module's input to its output."""
+
+    def postprocess(self, outputs: torch.Tensor) -> Outputs:
+        """The module's output to answers."""
+
+
+def run_pipeline(pipeline: Pipeline, rows: NDArray[Any], observer: Observer) -> Outputs:
+    """The answers to `rows`, each step observed."""
+    with observer.phase("preprocess"):
+        inputs = pipeline.preprocess(rows)
+    with observer.phase("inference"):
+        outputs = pipeline.inference(inputs)
+    with observer.phase("postprocess"):
+        return pipeline.postprocess(outputs)
+
+
+def run_batch(
+    pipeline: Pipeline, requests: Sequence[NDArray[Any]], observer: Observer
+) -> list[Outputs | RequestError]:
+    """The answers to each request's rows, from one pass; where that fails, from one pass per request."""
+    if not requests:
+        return []
+    try:
+        outputs = run_pipeline(pipeline, np.concatenate(requests), observer)
+    except Exception as error:  # noqa: BLE001 - a module is anybody's code
+        if len(requests) == 1:
+            return [_failed(error)]
+        logger.warning("a batch of %d requests failed (%s); running each alone", len(requests), _told(error))
+        return [run_batch(pipeline, [rows], observer)[0] for rows in requests]
+    return [_finite(part) for part in _split(outputs, [len(rows) for rows in requests])]
+
+
+def _split(outputs: Outputs, counts: Sequence[int]) -> list[Outputs]:
+    ends = np.cumsum(counts)
+    return [
+        {name: array[end - count : end] for name, array in outputs.items()}
+        for count, end in zip(counts, ends, strict=True)
+    ]
+
+
+def _finite(outputs: Outputs) -> Outputs | RequestError:
+    for name, array in outputs.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            rows = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+            return NonFiniteOutputError(
+                f"Output {name!r} is NaN or infinite in {len(rows)} of {len(array)} rows. Look for extreme "
+                "values in the input; if there are none, the checkpoint is at fault.",
+                errors=[{"row": int(row)} for row in rows[:100]],
+            )
+    return outputs
+
+
+def _failed(error: Exception) -> InferenceFailedError:
+    logger.error("a request failed in the model: %s", describe_fault(error))
+    return InferenceFailedError(f"The model raised {_told(error)}. Other requests were not affected.")
+
+
+def describe_fault(error: BaseException) -> str:
+    """The error and where it was raised, in one line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return _told(error) + place
+
+
+def _told(error: BaseException) -> str:
+    first_line = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first_line[:200]}"

@@ -1,0 +1,161 @@
+"""Image bytes to pixels: PNG, JPEG and WebP, each told by its first bytes, bounded before it is decoded.
+
+The orientation that a camera notes in EXIF is applied. Animations are refused. Sixteen-bit greyscale keeps
+its high byte; CMYK, palettes and transparency are converted as Pillow's `convert` does, which is what
+training code calls.
+"""
+
+import base64
+import binascii
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from handlers.content import IMAGE_TYPES, image_type
+from handlers.errors import (
+    BrokenImageError,
+    EmptyBodyError,
+    InvalidInputError,
+    RequestError,
+    TooLargeError,
+    UnsupportedMediaError,
+)
+from handlers.numbers import shorten, type_name
+from handlers.png_chunks import find_damage
+from handlers.request import Body
+from models.task import ImageClassificationTask
+
+MAX_PIXELS = 50_000_000
+# The bound above, checked before decoding, replaces Pillow's own, which only warns up to twice its value.
+Image.MAX_IMAGE_PIXELS = None
+EXIF_ORIENTATION = 0x0112
+UPRIGHT_BY = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class PixelBudget:
+    """What may be decoded for one request: 50 megapixels, in one image or in many."""
+
+    def __init__(self) -> None:
+        self.left = MAX_PIXELS
+
+    def spend(self, width: int, height: int) -> None:
+        """Take an image's pixels from what is left; raises TooLargeError where it is not enough."""
+        if width * height > self.left:
+            raise TooLargeError(
+                f"The image has {width} x {height} pixels; of the {MAX_PIXELS // 10**6} megapixels that one "
+                f"request may have, {self.left / 1e6:.1f} are left. Send it smaller, or by itself."
+            )
+        self.left -= width * height
+
+
+def decode_image(
+    body: Body | memoryview, task: ImageClassificationTask, budget: PixelBudget
+) -> NDArray[np.uint8]:
+    """The image as the task wants it, (channels, height, width).
+
+    Raises:
+        UnsupportedMediaError: it is neither PNG, JPEG nor WebP.
+        TooLargeError: it has more pixels than `budget` has left, or would have too many once resized.
+        BrokenImageError: it cannot be decoded to its end.
+        InvalidInputError: it is an animation.
+    """
+    try:
+        with _open(body) as image:
+            budget.spend(image.width, image.height)
+            pixels = _fit(_convert(_upright(image), task.mode), task)
+    except UnidentifiedImageError as error:  # its own text has an address in memory and nothing else
+        raise BrokenImageError(
+            f"The image cannot be decoded: of its {len(body)} bytes the header is damaged or cut short."
+        ) from error
+    except (RequestError, MemoryError):
+        raise
+    except (
+        Exception
+    ) as error:  # Pillow's decoders tell damage by whatever they stumble over, assertions included
+        said = str(error)[:200] or type(error).__name__
+        raise BrokenImageError(f"The image cannot be decoded: {said}") from error
+    array = np.asarray(pixels, dtype=np.uint8)
+    return np.ascontiguousarray(array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1))
+
+
+def decode_base64(value: object) -> bytes:
+    """The bytes of `{"b64": "…"}`; raises InvalidInputError on any other form."""
+    if not isinstance(value, dict) or set(value) != {"b64"}:
+        found = ", ".join(map(shorten, list(value)[:20])) if isinstance(value, dict) else type_name(value)
+        raise InvalidInputError(f'The image is {found or "an empty object"}; expected {{"b64": "<base64>"}}.')
+    return image_bytes(value["b64"])
+
+
+def image_bytes(text: object) -> bytes:
+    """The bytes of standard base64; what is bytes already stays so."""
+    if isinstance(text, bytes):
+        return text
+    if not isinstance(text, str):
+        raise InvalidInputError(f"The image is {type_name(text)}; expected standard base64 as text.")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidInputError(f"The image is no standard base64: {error}.") from error
+
+
+def _open(body: Body | memoryview) -> Image.Image:
+    if not len(body):
+        raise EmptyBodyError("The image is empty; expected the bytes of a PNG, JPEG or WebP.")
+    kind = image_type(body)
+    if kind is None:
+        raise UnsupportedMediaError(
+            f"The image begins with {bytes(body[:12])!r}; expected {', '.join(IMAGE_TYPES)}."
+        )
+    damage = find_damage(body) if kind == "image/png" else None
+    if damage:
+        raise BrokenImageError(f"The image cannot be decoded: {damage}.")
+    image = Image.open(io.BytesIO(body), formats=[kind.removeprefix("image/")])
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        raise InvalidInputError(f"The image is an animation of {frames} frames; send one of them.")
+    return image
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    # Pillow's exif_transpose also writes everything else in EXIF anew, and fails where that is odd.
+    transpose = UPRIGHT_BY.get(image.getexif().get(EXIF_ORIENTATION, 1))
+    return image if transpose is None else image.transpose(transpose)
+
+
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I"):  # Pillow would clip sixteen bits to 255 instead of scaling them
+        image = Image.fromarray((np.asarray(image, dtype=np.uint32) >> 8).astype(np.uint8))
+    return image.convert("L" if mode == "greyscale" else "RGB")
+
+
+def _fit(image: Image.Image, task: ImageClassificationTask) -> Image.Image:
+    """Resize, then cut out the centre, where the task has a `resize`; else resize to the final size."""
+    if task.resize is None:
+        return image.resize((task.width, task.height), Image.Resampling.BILINEAR)
+    scale = task.resize / min(image.size)
+    width, height = (max(task.resize, int(side * scale)) for side in image.size)
+    PixelBudget().spend(width, height)
+    left, top = round((width - task.width) / 2), round((height - task.height) / 2)
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    return resized.crop((left, top, left + task.width, top + task.height))
+
+
+def make_png(seed: int, task: ImageClassificationTask) -> bytes:
+    """Random pixels of the task's final size as a PNG, always the same for the same seed."""
+    shape: Sequence[Any] = (task.height, task.width) if task.channels == 1 else (task.height, task.width, 3)
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,83 @@
+"""What the supervisor tells a worker, and the check that the verified files are still the same ones."""
+
+import stat
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from handlers.errors import ChangedFilesError, WorkerSettingsError
+
+SETTINGS_FILE = "statehouse.json"
+
+
+class FileIdentity(BaseModel):
+    """What a file was when the supervisor checked its hash."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+
+
+class WorkerSettings(BaseModel):
+    """`statehouse.json` in the private version folder that TorchServe knows as the model's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str
+    version: str
+    digest: str
+    version_folder: str
+    checkpoint: str
+    files: dict[str, FileIdentity]
+    architectures: list[str] = []
+    batch_size: int = Field(default=8, gt=0)
+    threads: int = Field(default=1, gt=0)
+    metrics_folder: str
+    failure_file: str
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The checkpoint inside the version folder."""
+        return Path(self.version_folder, self.checkpoint)
+
+
+def read_settings(model_folder: Path) -> WorkerSettings:
+    """The settings in `model_folder`; raises WorkerSettingsError with every problem."""
+    path = model_folder / SETTINGS_FILE
+    try:
+        return WorkerSettings.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise WorkerSettingsError(
+            f"cannot read {path}: {error.strerror}; the supervisor writes it"
+        ) from error
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        raise WorkerSettingsError(f"{path} does not fit:", problems) from error
+
+
+def check_identity(settings: WorkerSettings) -> None:
+    """Compare the version folder with what the supervisor verified.
+
+    Raises ChangedFilesError that names every file which is missing, extra, no plain file, or another one.
+    """
+    folder = Path(settings.version_folder)
+    try:
+        found = {entry.name: entry.lstat() for entry in folder.iterdir()}
+    except OSError as error:
+        raise ChangedFilesError(f"cannot read the version folder {folder}: {error.strerror}") from error
+    problems = [f"{name}: missing" for name in settings.files if name not in found]
+    for name, status in sorted(found.items()):
+        expected = settings.files.get(name)
+        actual = FileIdentity(size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino)
+        if expected is None:
+            problems.append(f"{name}: does not belong to the version")
+        elif not stat.S_ISREG(status.st_mode):
+            problems.append(f"{name}: is not a plain file")
+        elif actual != expected:
+            problems.append(f"{name}: was changed or replaced (is {actual!r}, was {expected!r})")
+    if problems:
+        raise ChangedFilesError(
+            f"{folder} is not what was verified; a version never changes: publish another one", problems
+        )

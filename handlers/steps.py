@@ -1,0 +1,111 @@
+"""What a task has to say: how its rows are read, what the module gets, and what its output means."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from handlers.batch import Outputs
+from handlers.errors import UnsupportedMediaError
+from handlers.inference_tensors import InputTensor
+from handlers.payload import Rows, collect_rows
+from handlers.request import Body, Part, Request
+from models.task import TaskConfig
+
+MAX_ROWS = 10_000
+MAX_DECODED_BYTES = 64 * 2**20
+
+TaskT = TypeVar("TaskT", bound=TaskConfig)
+
+
+class TaskSteps(ABC, Generic[TaskT]):
+    """The part of a handler that differs from task to task.
+
+    `row_shape` and `row_dtype` are those of one decoded row; `raw_row_bytes` is the length of a row that is
+    sent as raw numbers, None where the task reads none.
+    """
+
+    task_class: ClassVar[type[Any]]
+    task: TaskT
+    device: torch.device
+    dtype: torch.dtype
+    row_shape: tuple[int, ...]
+    row_dtype: np.dtype[Any]
+    raw_row_bytes: int | None = None
+
+    @abstractmethod
+    def configure(self, input_shape: tuple[int, ...] | None) -> None:
+        """Fill the fields above from `task`; `input_shape` is one row's, where the architecture says it."""
+
+    @abstractmethod
+    def row_from_value(self, value: object) -> Rows:
+        """One row from its JSON value, without the axis that counts rows."""
+
+    def rows_from_values(self, values: Sequence[object]) -> Rows:
+        """Several rows from their JSON values; raises RowsRefusedError with every bad row's number."""
+        return collect_rows(values, self.row_from_value)
+
+    @abstractmethod
+    def row_from_body(self, body: Body, content_type: str) -> Rows:
+        """One row from a raw body that is not JSON."""
+
+    def row_from_parts(self, parts: Mapping[str, Part]) -> Rows:
+        """One row from several parts of a multipart body."""
+        raise UnsupportedMediaError(
+            f"The body has {len(parts)} parts; expected exactly one, which holds the input. "
+            'Several inputs go into one JSON document: {"instances": [row, …]}.'
+        )
+
+    @abstractmethod
+    def rows_from_tensors(self, tensors: Mapping[str, InputTensor]) -> Rows:
+        """The rows of an Open Inference Protocol request."""
+
+    @abstractmethod
+    def preprocess(self, rows: Rows) -> torch.Tensor:
+        """Rows of several requests to the module's input, on its device."""
+
+    @abstractmethod
+    def postprocess(self, outputs: torch.Tensor) -> Outputs:
+        """The module's output to answers, as the Open Inference Protocol names them."""
+
+    @abstractmethod
+    def row_answers(self, outputs: Outputs) -> list[Any]:
+        """One JSON object per row."""
+
+    @abstractmethod
+    def make_example(self, seed: int = 0) -> Request:
+        """A request of one row that this endpoint accepts, always the same for the same seed."""
+
+    @abstractmethod
+    def input_schema(self) -> dict[str, Any]:
+        """JSON Schema of one row."""
+
+    @abstractmethod
+    def output_schema(self) -> dict[str, Any]:
+        """JSON Schema of one row's answer."""
+
+    @abstractmethod
+    def tensor_inputs(self) -> list[dict[str, Any]]:
+        """The inputs' names, datatypes and shapes, as the Open Inference Protocol's metadata gives them."""
+
+    @property
+    def row_limit(self) -> int:
+        """Most rows in one request: small bodies may decode to large rows, so their bytes count too."""
+        row_bytes = prod(self.row_shape) * self.row_dtype.itemsize
+        return max(1, min(MAX_ROWS, MAX_DECODED_BYTES // row_bytes))
+
+    def to_device(self, array: NDArray[Any]) -> torch.Tensor:
+        """The array on the serving device; floating-point numbers as the module's own parameters are."""
+        tensor = torch.from_numpy(array)
+        return tensor.to(self.device, self.dtype if tensor.is_floating_point() else tensor.dtype)
+
+    @staticmethod
+    def to_array(tensor: torch.Tensor) -> NDArray[Any]:
+        """The tensor as a NumPy array, which has no bfloat16; half precision becomes float32."""
+        if tensor.dtype in (torch.float16, torch.bfloat16):
+            tensor = tensor.float()
+        return tensor.contiguous().cpu().numpy()

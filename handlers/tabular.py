@@ -1,0 +1,91 @@
+"""Task `tabular`: named features in, labels with scores or one number out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+import torch
+
+from handlers.base import CheckpointHandler
+from handlers.batch import Outputs
+from handlers.classification import class_answers, class_outputs, class_schema
+from handlers.errors import ModuleMismatchError, UnsupportedMediaError
+from handlers.feature_forms import feature_schema, feature_tensors, made_row, row_of_parts, rows_of_tensors
+from handlers.features import FeatureTable
+from handlers.inference_tensors import InputTensor
+from handlers.numbers import shorten
+from handlers.payload import Rows, collect_rows
+from handlers.regression import value_outputs
+from handlers.request import JSON_TYPE, Body, Part, Request
+from handlers.schema import object_schema
+from models.task import TabularTask
+
+
+class TabularHandler(CheckpointHandler[TabularTask]):
+    """Rows are columns: numbers as they were sent, categories one-hot; standardising happens per batch."""
+
+    task_class = TabularTask
+
+    def configure(self, input_shape: tuple[int, ...] | None) -> None:
+        """One column per number and per category."""
+        self.table = FeatureTable(self.task)
+        self.row_shape, self.row_dtype = (self.task.width,), np.dtype("f8")
+        if input_shape not in (None, self.row_shape):
+            raise ModuleMismatchError(
+                f"the features make rows of {list(self.row_shape)}, and the architecture takes "
+                f"{list(input_shape or ())}"
+            )
+
+    def row_from_value(self, value: object) -> Rows:
+        """One row from an object, feature to value."""
+        return self.table.read(value)
+
+    def row_from_body(self, body: Body, content_type: str) -> Rows:
+        """Refused: bytes do not say which feature they are."""
+        raise UnsupportedMediaError(
+            f"A body of {shorten(content_type)} is not read here; expected application/json with the "
+            "features by name, or a form with one field per feature."
+        )
+
+    def row_from_parts(self, parts: Mapping[str, Part]) -> Rows:
+        """One row from a form, one field per feature."""
+        return self.table.read(row_of_parts(parts, self.table.features))
+
+    def rows_from_tensors(self, tensors: Mapping[str, InputTensor]) -> Rows:
+        """The rows of one tensor per feature."""
+        return collect_rows(rows_of_tensors(tensors, self.table.features), self.table.read)
+
+    def preprocess(self, rows: Rows) -> torch.Tensor:
+        """Standardise."""
+        return self.to_device(self.table.standardise(rows))
+
+    def postprocess(self, outputs: torch.Tensor) -> Outputs:
+        """Softmax, or the value in the target's unit."""
+        if self.task.labels is not None:
+            return class_outputs(outputs, self.task.labels)
+        return value_outputs(outputs, mean=self.task.target_mean, std=self.task.target_std)
+
+    def row_answers(self, outputs: Outputs) -> list[Any]:
+        """The best labels, or `{"value": …}`, per row."""
+        if self.task.labels is not None:
+            return class_answers(outputs, self.task.labels, self.task.top_k)
+        return [{"value": value} for value in outputs["value"]]
+
+    def make_example(self, seed: int = 0) -> Request:
+        """Values as the features' means, deviations and categories suggest."""
+        return Request(orjson.dumps({"inputs": made_row(self.table.features, seed)}), JSON_TYPE)
+
+    def input_schema(self) -> dict[str, Any]:
+        """An object with every feature."""
+        return feature_schema(self.table.features)
+
+    def output_schema(self) -> dict[str, Any]:
+        """Label, score and the ranking; or a value."""
+        if self.task.labels is not None:
+            return class_schema(self.task.labels, self.task.top_k)
+        return object_schema({"value": {"type": "number"}})
+
+    def tensor_inputs(self) -> list[dict[str, Any]]:
+        """One tensor per feature."""
+        return feature_tensors(self.table.features)

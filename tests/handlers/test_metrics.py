@@ -1,0 +1,88 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models import TensorTask
+
+ROOT = Path(__file__).parents[2]
+
+# prometheus_client decides once per process where its numbers go, so a worker gets a process of its own.
+WORKER = """
+import json, sys
+sys.path.insert(0, "tests/handlers")
+from ts.context import Context, RequestProcessor
+from handlers.tensor import TensorHandler
+
+handler = TensorHandler()
+handler.initialize(Context("model", sys.argv[1], None, 8, None, "0.12.0"))
+for batch in json.loads(sys.argv[2]):
+    context = Context("model", sys.argv[1], None, 8, None, "0.12.0")
+    context.request_processor = [RequestProcessor({}) for _ in batch]
+    handler.handle([{"body": bytearray(body.encode())} for body in batch], context)
+"""
+
+READER = """
+import json, sys
+from prometheus_client import CollectorRegistry, multiprocess
+registry = CollectorRegistry()
+multiprocess.MultiProcessCollector(registry, path=sys.argv[1])
+print(json.dumps([
+    [sample.name, sample.labels, sample.value] for metric in registry.collect() for sample in metric.samples
+]))
+"""
+
+
+@pytest.fixture
+def measured(make_version):
+    """Samples, by name and labels, after a worker has answered some batches."""
+
+    def measure(*batches):
+        private = make_version(
+            "simple_net", {"input_size": 4, "hidden_size": 5, "num_classes": 3}, TensorTask()
+        )
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
+        for code, *arguments in ((WORKER, str(private), json.dumps(batches)), (READER, str(private))):
+            done = subprocess.run(
+                [sys.executable, "-c", code, *arguments],
+                env=environment,
+                cwd=ROOT,
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+        return {(name, *sorted(labels.items())): value for name, labels, value in json.loads(done.stdout)}
+
+    return measure
+
+
+def count(samples, phase):
+    labels = sorted({"model": "model", "version": "1.0", "phase": phase}.items())
+    return samples[("statehouse_request_duration_seconds_count", *labels)]
+
+
+def answered(samples, status):
+    labels = sorted({"model": "model", "version": "1.0", "status": status}.items())
+    return samples[("statehouse_requests_total", *labels)]
+
+
+def test_phases_count_batches_and_totals_count_requests(measured):
+    good, bad = '{"inputs": [1, 2, 3, 4]}', "{"
+    samples = measured([good, good, bad], [good], [bad])
+    assert (answered(samples, "200"), answered(samples, "400")) == (3, 2)
+    assert count(samples, "total") == 5
+    assert (count(samples, "decode"), count(samples, "postprocess")) == (3, 3)
+    assert (count(samples, "preprocess"), count(samples, "inference")) == (2, 2)
+    buckets = {dict(labels)["le"] for name, *labels in samples if name.endswith("_bucket")}
+    assert {"0.0001", "60.0", "+Inf"} <= buckets
+
+
+def test_nothing_is_counted_before_the_first_request(measured):
+    samples = measured()
+    assert count(samples, "total") == 0
+    assert not any(name == "statehouse_requests_total" for name, *_ in samples)
+    assert samples[("statehouse_rows_in_flight", ("model", "model"), ("version", "1.0"))] == 0
