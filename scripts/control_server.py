@@ -1,0 +1,166 @@
+"""The supervisor's end of its control socket.
+
+A change runs in the supervisor, not in the connection that asked for it: a command that dies
+changes nothing of what it has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from models.errors import StatehouseError
+from scripts.apply import apply, read_plan
+from scripts.change import Asked, Change, run_change
+from scripts.change_request import ChangeRequest, retired, scaled
+from scripts.errors import ArgumentError
+from scripts.loading import LoadedVersion
+from scripts.steps import Report
+from scripts.supervisor import Supervisor
+from scripts.swap import SwapResult, rollback, swap
+from scripts.validation import dotted, problems_of
+
+Json = dict[str, Any]
+Work = Callable[[Report], Awaitable[Json]]
+NDJSON = "application/x-ndjson"
+
+
+def control_app(supervisor: Supervisor) -> Starlette:
+    """Return the application for the control socket."""
+    control = _Control(supervisor)
+    return Starlette(
+        routes=[
+            Route("/status", control.status),
+            Route("/token", control.token),
+            Route("/plan", control.plan),
+            Route("/changes/{kind}", control.change, methods=["POST"]),
+        ]
+    )
+
+
+class _Control:
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def status(self, request: Request) -> Response:
+        return JSONResponse(await status_of(self._supervisor))
+
+    async def token(self, request: Request) -> Response:
+        try:
+            return JSONResponse({"inference": self._supervisor.torchserve.inference_token()})
+        except StatehouseError as error:
+            return _refusal(error, 409)
+
+    async def plan(self, request: Request) -> Response:
+        try:
+            _, steps = read_plan(self._supervisor)
+        except StatehouseError as error:
+            return _refusal(error, 409)
+        return JSONResponse({"plan": [step.text for step in steps]})
+
+    async def change(self, request: Request) -> Response:
+        try:
+            wanted = ChangeRequest.model_validate_json(await request.body())
+        except ValidationError as error:
+            return _refusal(ArgumentError("; ".join(problems_of(error, dotted))), 422)
+        asked = Asked(request.path_params["kind"], wanted.name, wanted.user, wanted.host, wanted.wait)
+        bodies: dict[str, Callable[[Change], Awaitable[Any]]] = {
+            "swap": lambda change: swap(change, wanted.version, wanted.swap_options()),
+            "rollback": lambda change: rollback(change, wanted.swap_options()),
+            "retire": lambda change: retired(change, wanted.version, wanted.drain_seconds),
+            "scale": lambda change: scaled(change, wanted.version, wanted.workers),
+            "apply": apply,
+        }
+        body = bodies.get(asked.kind)
+        if body is None:
+            return _refusal(
+                ArgumentError(f"There is no change {asked.kind!r}; there are: {', '.join(bodies)}."), 404
+            )
+
+        async def run(report: Report) -> Json:
+            result = await run_change(self._supervisor, asked, report, body)
+            served = self._supervisor.front.default_of(wanted.name) if wanted.name else None
+            return {"serving": served} | (
+                asdict(result) if isinstance(result, SwapResult) else {"done": result}
+            )
+
+        return StreamingResponse(self._run(run), media_type=NDJSON)
+
+    async def _run(self, work: Work) -> AsyncIterator[str]:
+        """Run a change to its end whoever listens; yield one JSON line per step, then the outcome."""
+        lines: asyncio.Queue[Json | None] = asyncio.Queue()
+
+        async def run() -> None:
+            try:
+                result = await work(lambda step: lines.put_nowait({"step": asdict(step)}))
+                lines.put_nowait({"outcome": "done", "result": result})
+            except StatehouseError as error:
+                lines.put_nowait({"outcome": "failed", "error": type(error).__name__, "message": str(error)})
+            except Exception as error:
+                message = f"{type(error).__name__}: {error}"
+                lines.put_nowait({"outcome": "failed", "error": "InternalError", "message": message})
+                raise
+            finally:
+                lines.put_nowait(None)
+
+        task = asyncio.create_task(run())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        while (line := await lines.get()) is not None:
+            yield json.dumps(line) + "\n"
+
+
+def _refusal(error: StatehouseError, status: int) -> Response:
+    told = {"outcome": "failed", "error": type(error).__name__, "message": str(error)}
+    return JSONResponse(told, status_code=status)
+
+
+async def status_of(supervisor: Supervisor) -> Json:
+    """Return everything that `statehouse status` shows."""
+    missing = await supervisor.what_is_missing()
+    latencies = supervisor.metrics.latencies()
+
+    def version_row(loaded: LoadedVersion) -> Json:
+        latency = latencies.get((loaded.name, loaded.version))
+        return {
+            "name": loaded.name,
+            "version": loaded.version,
+            "default": supervisor.front.default_of(loaded.name) == loaded.version,
+            "state": loaded.state,
+            "reason": loaded.reason,
+            "digest": loaded.published.digest if loaded.published else None,
+            "architecture": loaded.published.manifest.architecture if loaded.published else None,
+            "task": loaded.published.manifest.task if loaded.published else None,
+            "workers": {
+                "ready": loaded.status.ready_workers,
+                "desired": loaded.settings.workers,
+                "pids": [worker.pid for worker in loaded.status.workers],
+            },
+            "queued_requests": loaded.status.queued_requests,
+            "latency": asdict(latency) if latency else None,
+            "load_seconds": loaded.load_seconds,
+        }
+
+    host, port = supervisor.addresses.grpc
+    return {
+        "ready": not missing,
+        "missing": missing,
+        "deployment": str(supervisor.deployment_file),
+        "model_store": str(supervisor.store.folder),
+        "front": supervisor.addresses.url("front"),
+        "reader": supervisor.addresses.url("reader"),
+        "grpc": f"{host}:{port}",
+        "log": str(supervisor.runtime.path / "servers.log"),
+        "pids": {"front": supervisor.front.process.pid, "torchserve": supervisor.torchserve.process.pid},
+        "models": [version_row(loaded) for loaded in supervisor.versions.values()],
+    }

@@ -1,0 +1,185 @@
+"""``deployment.yaml``, the desired state: which versions are loaded, how, and the default of each name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from scripts.deployment_text import Location, ReadText, read_text
+from scripts.durable import write_durably
+from scripts.errors import DeploymentContentError, DeploymentNotFoundError, DeploymentWriteError
+from scripts.names import ModelName, ModelVersion, version_order
+from scripts.store import PublishedVersion
+from scripts.validation import dotted, problems_of
+
+DEPLOYMENT_FILE = "deployment.yaml"
+HEADER = (
+    "# The desired state. `statehouse` writes this file: comments of yours do not survive its next change.\n"
+)
+
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of ``host:port`` (``[::1]:8080`` for IPv6); ValueError when it is not one."""
+    found = _ADDRESS.fullmatch(address)
+    if not found or int(found[2]) > 65535:
+        raise ValueError(f"{address!r} is not an address; expected HOST:PORT, like '127.0.0.1:8080'")
+    return found[1].strip("[]"), int(found[2])
+
+
+def _valid_address(address: str) -> str:
+    split_address(address)
+    return address
+
+
+Address = Annotated[str, AfterValidator(_valid_address)]
+ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
+
+
+class _Section(BaseModel):
+    """A part of the file; one that is left empty means its defaults."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_values_mean_defaults(cls, data: Any) -> Any:  # noqa: ANN401 - before validation it is anything
+        if data is None:
+            return {}
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
+
+
+class Listen(_Section):
+    """Where the servers listen, ``host:port``; port 0 means any that is free."""
+
+    front: Address = "127.0.0.1:8080"
+    reader: Address = "127.0.0.1:8090"
+    grpc: Address = "127.0.0.1:7070"
+
+    @model_validator(mode="after")
+    def _addresses_differ(self) -> Self:
+        fixed = [
+            address for address in (self.front, self.reader, self.grpc) if split_address(address)[1] != 0
+        ]
+        if len(set(fixed)) != len(fixed):
+            raise ValueError("front, reader and grpc must listen on different addresses")
+        return self
+
+
+class Limits(_Section):
+    """Bounds on one request."""
+
+    max_request_bytes: int = Field(default=16 * 1024 * 1024, ge=1, le=2**31 - 1)
+    request_timeout_seconds: int = Field(default=60, ge=1, le=3600)
+    keep_free_bytes: int = Field(default=256 * 1024 * 1024, ge=0)  # memory that no new version may take
+
+
+class VersionSettings(_Section):
+    """How one version is run on this machine."""
+
+    workers: int = Field(default=1, ge=1, le=256)
+    batch_size: int = Field(default=8, ge=1, le=1024)
+    # TorchServe takes 0 for its own default, 100 ms.
+    max_batch_delay_ms: int = Field(default=1, ge=1, le=60_000)
+    threads: int = Field(default=1, ge=1, le=256)
+
+
+class ModelDeployment(_Section):
+    """The loaded versions of one name, and which of them answers when none is named."""
+
+    default: ModelVersion
+    previous: ModelVersion | None = None  # where `statehouse rollback` goes
+    versions: dict[ModelVersion, VersionSettings] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _default_is_loaded(self) -> Self:
+        if self.default not in self.versions:
+            raise ValueError(f"default {self.default!r} is not among versions {sorted(self.versions)}")
+        return self
+
+
+class Deployment(_Section):
+    """Everything that the supervisor makes true."""
+
+    model_store: str = Field(default="model_store", min_length=1)
+    architectures: list[ModuleName] = []
+    listen: Listen = Listen()
+    limits: Limits = Limits()
+    models: dict[ModelName, ModelDeployment] = {}
+
+    def store_folder(self, deployment_file: Path) -> Path:
+        """Return the model store's folder; a relative one is seen from the deployment file."""
+        return (deployment_file.parent / self.model_store).resolve()
+
+
+def read_deployment(path: Path) -> Deployment:
+    """Read the desired state.
+
+    Raises DeploymentNotFoundError, or DeploymentContentError with every problem and its line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DeploymentNotFoundError(
+            f"There is no {path}: `statehouse serve` makes one from the model store, "
+            "or give another with --deployment."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeploymentContentError(f"{path} cannot be read:", [str(error)]) from error
+    read = read_text(text)
+    if read.problems:
+        raise DeploymentContentError(f"{path} is not a deployment:", read.problems)
+    try:
+        return Deployment.model_validate(read.data)
+    except ValidationError as error:
+        raise DeploymentContentError(f"{path} is not a deployment:", _with_lines(error, read)) from error
+
+
+def write_deployment(path: Path, deployment: Deployment) -> None:
+    """Write the desired state, wholly or not at all; DeploymentWriteError when it cannot be written."""
+    text = yaml.safe_dump(deployment.model_dump(), sort_keys=False, allow_unicode=True)
+    try:
+        write_durably(path, (HEADER + text).encode())
+    except OSError as error:
+        raise not_written(path, error) from error
+
+
+def not_written(path: Path, error: OSError) -> DeploymentWriteError:
+    """Return what to raise when a file of the deployment cannot be written."""
+    return DeploymentWriteError(
+        f"{path} cannot be written: {error.strerror or error}. It is as it was. Make room, or let this user "
+        "write in that folder, and ask again."
+    )
+
+
+def deployment_from_store(
+    versions: Iterable[PublishedVersion], *, model_store: str = "model_store"
+) -> Deployment:
+    """Return the deployment that loads the highest version of each name and makes it the default.
+
+    ``model_store`` is written into it as given.
+    """
+    ascending = sorted(versions, key=lambda found: version_order(found.version))
+    highest = {found.name: found.version for found in ascending}
+    models = {
+        name: ModelDeployment(default=version, versions={version: VersionSettings()})
+        for name, version in sorted(highest.items())
+    }
+    return Deployment(model_store=model_store, models=models)
+
+
+def _with_lines(error: ValidationError, read: ReadText) -> list[str]:
+    def place(location: Location) -> str:
+        line = read.line_of(location)
+        words = dotted(location) or "the file"
+        return f"line {line}, {words}" if line else words
+
+    return problems_of(error, place)

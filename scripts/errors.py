@@ -1,0 +1,172 @@
+"""What can go wrong in ``statehouse``, the operator's command, and its supervisor.
+
+::
+
+    StatehouseError                    (models.errors)
+    ├── NameRuleError                  a model's name or version that no URL or folder could carry
+    ├── StoreError
+    │   ├── VersionNotFoundError       no such version in the model store
+    │   ├── VersionFolderError         a version's folder is not as it was published
+    │   ├── ManifestError              its version.json is not one that this Statehouse can read
+    │   ├── VersionExistsError         another digest is published under this name and version
+    │   └── StoreWriteError            the store could not be written: full, read-only, not a folder
+    ├── PublishError                   a checkpoint that may not become a version, with every reason
+    ├── ExampleFileError               an --example file that cannot be a golden example
+    ├── InspectTargetError             neither a file nor a version
+    ├── ArgumentError                  an option's value is not what the option takes
+    ├── DeploymentError
+    │   ├── DeploymentNotFoundError    there is no such file
+    │   ├── DeploymentContentError     the file does not say a valid desired state
+    │   └── DeploymentWriteError       the file, or the journal beside it, cannot be written
+    └── ServerError
+        ├── AlreadyServingError        another supervisor holds this deployment
+        ├── RuntimeFolderError         the private folder cannot be used
+        ├── ServerStartError           TorchServe or the front did not start
+        ├── ServerEndedError           TorchServe or the front ended while it was needed
+        ├── TorchServeError            TorchServe refused what the supervisor asked of it
+        ├── FrontError                 the front refused what the supervisor asked of it
+        ├── VersionStartError          a version's workers could not start, with their own reason
+        ├── ChangeError                a change that was refused, or was undone
+        │   ├── ChangeBusyError            another runs, and this one was not to wait
+        │   ├── EditedDeploymentError      deployment.yaml was edited and is not applied
+        │   ├── NotEnoughMemoryError       both versions do not fit at once
+        │   ├── GoldenRequestError         a version did not give its golden answers by its own URL
+        │   ├── ShadowError                the new version answered too many requests otherwise
+        │   └── RolledBackError            the new version was worse; the old one serves again
+        ├── NotServingError            no supervisor runs for this deployment
+        └── CommandError               the supervisor could not do what a command asked of it
+
+Those that are ProblemsErrors too found every problem at once, in ``problems``, and print one per line.
+"""
+
+from __future__ import annotations
+
+from models.errors import ProblemsError, StatehouseError
+
+
+class NameRuleError(StatehouseError):
+    """A model's name or version that no URL or folder could carry."""
+
+
+class StoreError(StatehouseError):
+    """Something about the model store."""
+
+
+class VersionNotFoundError(StoreError):
+    """There is no such version in the model store."""
+
+
+class VersionFolderError(ProblemsError, StoreError):
+    """A version's folder is not as it was published."""
+
+
+class ManifestError(ProblemsError, StoreError):
+    """A ``version.json`` that this Statehouse cannot read."""
+
+
+class VersionExistsError(StoreError):
+    """Another digest is published under this name and version."""
+
+
+class StoreWriteError(StoreError):
+    """The model store could not be written."""
+
+
+class PublishError(ProblemsError):
+    """A checkpoint that may not become a version."""
+
+
+class ExampleFileError(StatehouseError):
+    """A file given as an example cannot be a golden example."""
+
+
+class InspectTargetError(StatehouseError):
+    """What was to be inspected is neither a file nor a version."""
+
+
+class DeploymentError(StatehouseError):
+    """Something about ``deployment.yaml``."""
+
+
+class DeploymentNotFoundError(DeploymentError):
+    """There is no such deployment file."""
+
+
+class DeploymentContentError(ProblemsError, DeploymentError):
+    """The file does not say a valid desired state."""
+
+
+class DeploymentWriteError(DeploymentError):
+    """The deployment file, or the journal beside it, cannot be written."""
+
+
+class ServerError(StatehouseError):
+    """The servers could not be started or told something."""
+
+
+class AlreadyServingError(ServerError):
+    """Another supervisor holds this deployment."""
+
+
+class RuntimeFolderError(ServerError):
+    """The private folder of a deployment cannot be used."""
+
+
+class ServerStartError(ServerError):
+    """TorchServe or the front did not start."""
+
+
+class ServerEndedError(ServerError):
+    """TorchServe or the front ended while it was needed."""
+
+
+class TorchServeError(ServerError):
+    """TorchServe refused what the supervisor asked of it."""
+
+
+class FrontError(ServerError):
+    """The front refused what the supervisor asked of it."""
+
+
+class VersionStartError(ServerError):
+    """A version's workers could not start."""
+
+
+class NotServingError(ServerError):
+    """No supervisor runs for this deployment."""
+
+
+class CommandError(ServerError):
+    """The supervisor could not do what a command asked of it."""
+
+
+class ArgumentError(StatehouseError):
+    """An option's value is not what the option takes."""
+
+
+class ChangeError(ServerError):
+    """A change that was refused, or was undone."""
+
+
+class ChangeBusyError(ChangeError):
+    """Another change runs, and this one was not to wait."""
+
+
+class EditedDeploymentError(ChangeError):
+    """``deployment.yaml`` was edited and is not applied."""
+
+
+class NotEnoughMemoryError(ChangeError):
+    """Both versions do not fit in memory at once."""
+
+
+class GoldenRequestError(ChangeError):
+    """A version did not give its golden answers when asked by its own URL."""
+
+
+class RolledBackError(ChangeError):
+    """The new version was worse than the limits given; the old one serves again."""
+
+
+class ShadowError(ChangeError):
+    """The new version answered too many requests otherwise than the old one."""

@@ -1,0 +1,172 @@
+"""Keeping what runs as desired: TorchServe, the front and workers that end although nobody asked them to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from models.errors import StatehouseError
+from scripts.drain import drain
+from scripts.errors import ServerError
+from scripts.loading import LoadedVersion, VersionState
+from scripts.steps import Report, Step
+from scripts.supervisor import Supervisor
+
+LOOK_SECONDS = 1.0
+HELD_LOOK_SECONDS = 0.1
+# TorchServe starts dead workers again by itself at first (GIVE_UP_SECONDS); when it has not by then, we do.
+PATIENCE_SECONDS = 8.0
+# What cannot be healed is tried again after so long, then after ever longer.
+RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 300.0
+DRAIN_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 30.0
+
+Key = tuple[str, str]
+
+
+@dataclass
+class Unwell:
+    """When to heal a version, and how long to wait after that until the next time."""
+
+    due: float
+    retry_seconds: float = RETRY_SECONDS
+
+
+class Healer:
+    """Watches one supervisor's servers until it stops."""
+
+    def __init__(self, supervisor: Supervisor, report: Report) -> None:
+        self._supervisor = supervisor
+        self._report = report
+        self._unwell: dict[Key, Unwell] = {}
+        self._held: set[Key] = set()
+
+    async def run(self) -> None:
+        """Heal until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for keep in (
+                self._keep_the_front,
+                self._keep_torchserve,
+                self._keep_requests_waiting,
+                self._keep_the_versions,
+            ):
+                group.create_task(self._again_and_again(keep))
+
+    async def _again_and_again(self, keep: Callable[[], Awaitable[None]]) -> None:
+        while not self._supervisor.stopping:
+            try:
+                await keep()
+            except Exception as error:  # noqa: BLE001 - what serves must go on, and be healed, whatever this is
+                self._say(f"healing failed: {error!r}")
+                await asyncio.sleep(LOOK_SECONDS)
+
+    # -- the servers
+
+    async def _keep_the_front(self) -> None:
+        supervisor = self._supervisor
+        code = await supervisor.front.process.wait()
+        if supervisor.stopping:
+            return
+        self._say(f"the front ended with exit code {code}; new connections wait while it starts again")
+        await self._until_it_works(lambda: supervisor.front.start(supervisor.front_listener))
+        self._say("the front is back", ok=True)
+
+    async def _keep_torchserve(self) -> None:
+        supervisor = self._supervisor
+        code = await supervisor.torchserve.process.wait()
+        if supervisor.stopping:
+            return
+        self._say(f"TorchServe ended with exit code {code}; requests wait while it starts again")
+        for loaded in list(supervisor.versions.values()):
+            loaded.state, loaded.reason = VersionState.LOADING, None
+            await supervisor.front.hold(loaded.name, loaded.version)
+        # A change that runs needs it, fails now, and lets go.
+        async with supervisor.changing:
+            await self._until_it_works(lambda: supervisor.start_torchserve(self._report))
+        self._say("TorchServe is back", ok=True)
+
+    async def _until_it_works(self, start: Callable[[], Awaitable[None]]) -> None:
+        pause_seconds = 0.5
+        while not self._supervisor.stopping:
+            try:
+                return await start()
+            except ServerError as error:
+                self._say(f"{error} Trying again in {pause_seconds:g} s.")
+            await asyncio.sleep(pause_seconds)
+            pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
+        return None
+
+    # -- the workers
+
+    async def _keep_requests_waiting(self) -> None:
+        """Let requests wait at the front while a version has no worker: TorchServe fails what it has queued by then."""
+        log = self._supervisor.log
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(log.trouble.wait(), HELD_LOOK_SECONDS if self._held else LOOK_SECONDS)
+        log.trouble.clear()
+        await self._supervisor.look(fresh=True)
+        for key, loaded in list(self._supervisor.versions.items()):
+            if not loaded.works:
+                self._held.discard(key)
+            elif loaded.status.ready_workers == 0:
+                self._held.add(key)
+                await self._supervisor.front.hold(*key)
+            elif key in self._held:
+                self._held.discard(key)
+                await self._supervisor.let_through(loaded)
+
+    async def _keep_the_versions(self) -> None:
+        await asyncio.sleep(LOOK_SECONDS)
+        for loaded in self._unwell_for_too_long():
+            async with self._supervisor.changing:
+                await self._heal(loaded)
+
+    def _unwell_for_too_long(self) -> list[LoadedVersion]:
+        now, found = time.monotonic(), []
+        self._unwell = {key: each for key, each in self._unwell.items() if key in self._supervisor.versions}
+        for key, loaded in self._supervisor.versions.items():
+            if loaded.state not in (VersionState.DEGRADED, VersionState.FAILED):
+                self._unwell.pop(key, None)
+                continue
+            patience_seconds = PATIENCE_SECONDS + (loaded.load_seconds or 0)
+            unwell = self._unwell.setdefault(key, Unwell(now + patience_seconds))
+            if now > unwell.due:
+                self._unwell[key] = Unwell(
+                    now + unwell.retry_seconds, min(2 * unwell.retry_seconds, LONGEST_RETRY_SECONDS)
+                )
+                found.append(loaded)
+        return found
+
+    async def _heal(self, loaded: LoadedVersion) -> None:
+        supervisor = self._supervisor
+        unwell = loaded.state in (VersionState.DEGRADED, VersionState.FAILED)
+        if supervisor.versions.get((loaded.name, loaded.version)) is not loaded or not unwell:
+            return  # while this waited for its turn, a change has seen to it, or it is well again
+        what = f"{loaded.name} {loaded.version}"
+        ready = f"{loaded.status.ready_workers} of {loaded.settings.workers} workers"
+        self._say(f"{what} is {loaded.state.lower()}, {ready}: starting it again")
+        try:
+            await self._replace(loaded)
+        except (StatehouseError, OSError) as error:
+            # It stays as it is and is tried again; what still works of it goes on.
+            loaded.reason = str(error)
+            self._say(f"{what} cannot be healed now: {error}")
+        else:
+            self._say(f"{what} is well again", ok=True)
+
+    async def _replace(self, loaded: LoadedVersion) -> None:
+        """Bring up a fresh lane of the same version beside the old one, and send requests there."""
+        supervisor = self._supervisor
+        fresh = supervisor.successor_of(loaded)
+        await supervisor.loader.load(fresh)
+        await supervisor.put_in_place(fresh)
+        if loaded.status.ready_workers:
+            await drain(supervisor, loaded, explicit=True, deadline_seconds=DRAIN_SECONDS)
+        await supervisor.stop_version(loaded)
+
+    def _say(self, text: str, *, ok: bool = False) -> None:
+        self._report(Step("heal", text, state="done" if ok else "failed"))

@@ -1,0 +1,173 @@
+"""``statehouse inspect``: what a checkpoint or a version is, whether it would load, every problem at once.
+
+Imports torch: import it late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from handlers.errors import GoldenMismatchError
+from handlers.golden import read_golden
+from models.architecture import get_architecture
+from models.architecture_import import import_architectures
+from models.checkpoint import (
+    CheckpointHeader,
+    load_checkpoint,
+    read_checkpoint_header,
+    verify_records,
+)
+from models.errors import StatehouseError
+from scripts.errors import InspectTargetError, NameRuleError, VersionFolderError
+from scripts.golden_examples import answer_candidates, collect_candidates
+from scripts.names import check_name, check_version, split_folder_name
+from scripts.source import Description, Identity, prove, read_source, reasons
+from scripts.store import ModelStore, PublishedVersion
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found: ``facts`` by name, plain data; ``problems`` keep it from being published or loaded."""
+
+    target: str
+    kind: Literal["checkpoint", "version"]
+    facts: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def would_load(self) -> bool:
+        """Whether nothing stands against it."""
+        return not self.problems
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return everything as plain data, for ``--json``."""
+        return {**asdict(self), "would_load": self.would_load}
+
+
+def inspect(
+    target: str,
+    *,
+    store: ModelStore,
+    architecture: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    task: str | None = None,
+    task_config: Mapping[str, Any] | None = None,
+    architectures: Sequence[str] = (),
+) -> Inspection:
+    """Look at a checkpoint file, a version's folder, ``NAME-VERSION`` or ``NAME/VERSION``; a path goes first.
+
+    What is wrong with the target is in the result. Raises InspectTargetError or VersionNotFoundError when
+    there is no such thing, ArchitectureImportError when one of ``architectures`` cannot be imported.
+    """
+    import_architectures(architectures)
+    path = Path(target)
+    if path.is_file():
+        return _inspect_checkpoint(path, Description(architecture, config, task, task_config))
+    if path.is_dir():
+        return _inspect_version(target, ModelStore(path.absolute().parent), *_split(path.absolute().name))
+    return _inspect_version(target, store, *_split(target))
+
+
+def _inspect_checkpoint(path: Path, description: Description) -> Inspection:
+    found = Inspection(str(path), "checkpoint")
+    try:
+        found.facts.update(_header_facts(read_checkpoint_header(path)))
+        verify_records(path)
+    except StatehouseError as error:
+        found.problems.extend(reasons(error))
+    if found.facts:
+        _inspect_source(path, description, found)
+    return found
+
+
+def _inspect_source(path: Path, description: Description, found: Inspection) -> None:
+    try:
+        checkpoint = read_source(path, description)
+    except StatehouseError as error:
+        found.problems.extend(reasons(error))
+        return
+    digest = checkpoint.digest()
+    found.facts.update(_header_facts(checkpoint.header), digest=digest)
+    handler, problems = prove(checkpoint, Identity(path.stem, "", digest))
+    found.problems.extend(problems)
+    if handler is not None:
+        _, problems = answer_candidates(handler, *collect_candidates(handler, checkpoint.header.examples, ()))
+        found.problems.extend(problems)
+        found.facts.update(
+            parameter_count=sum(parameter.numel() for parameter in handler.module.parameters()),
+            input_schema=handler.input_schema(),
+            output_schema=handler.output_schema(),
+        )
+
+
+def _inspect_version(target: str, store: ModelStore, name: str, version: str) -> Inspection:
+    found = Inspection(target, "version")
+    try:
+        published = store.get(name, version)
+        found.facts.update(published.manifest.model_dump(mode="json"), folder=str(published.folder))
+        store.verify(published)  # before the file is parsed
+    except VersionFolderError as error:
+        found.problems.extend(error.problems)
+    else:
+        _inspect_published(published, found)
+    return found
+
+
+def _inspect_published(published: PublishedVersion, found: Inspection) -> None:
+    manifest = published.manifest
+    try:
+        checkpoint = load_checkpoint(published.checkpoint_path)
+        golden = read_golden(published.golden_path)
+    except StatehouseError as error:
+        found.problems.extend(reasons(error))
+        return
+    digest = checkpoint.digest()
+    if digest != manifest.digest:
+        found.problems.append(f"digest: the manifest says {manifest.digest}, the checkpoint's is {digest}")
+    if get_architecture(manifest.architecture).source_digest != manifest.architecture_source_digest:
+        found.notes.append(
+            f"the source of architecture {manifest.architecture!r} is not the one it was published with; "
+            "the golden examples decide whether it matters"
+        )
+    handler, problems = prove(checkpoint, Identity(manifest.name, manifest.version, digest))
+    found.problems.extend(problems)
+    if handler is not None:
+        try:
+            handler.check_golden(golden)
+        except GoldenMismatchError as error:
+            found.problems.extend(error.problems)
+
+
+def _header_facts(header: CheckpointHeader) -> dict[str, Any]:
+    return {
+        "path": str(header.path),
+        "size_bytes": header.path.stat().st_size,
+        "container": header.container,
+        "form": header.form,
+        "format_version": header.format_version,
+        "architecture": header.architecture,
+        "config": dict(header.config) if header.config is not None else None,
+        "task": header.task.task if header.task else None,
+        "task_config": header.task.to_plain() if header.task else None,
+        "labels": getattr(header.task, "labels", None),
+        "tensors": {name: {"dtype": t.dtype, "shape": list(t.shape)} for name, t in header.tensors.items()},
+        "dtypes": sorted({tensor.dtype for tensor in header.tensors.values()}),
+        "has_training_state": header.has_training_state,
+        "examples": len(header.examples),
+        "metadata": dict(header.metadata),
+    }
+
+
+def _split(target: str) -> tuple[str, str]:
+    name, slash, version = target.partition("/")
+    try:
+        return (check_name(name), check_version(version)) if slash else split_folder_name(target)
+    except NameRuleError as error:
+        raise InspectTargetError(
+            f"There is no file {target!r}, and no version is called so; expected a checkpoint's path, "
+            "NAME/VERSION or NAME-VERSION."
+        ) from error

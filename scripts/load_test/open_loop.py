@@ -1,0 +1,131 @@
+"""The open loop: requests leave on their schedule, whatever the server does.
+
+Latency counts from the intended time: a server that stalls is charged for all who would have come meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+
+from scripts.load_test.connection import Connection
+from scripts.load_test.errors import ErrorKind
+from scripts.load_test.plan import OpenLoop
+from scripts.load_test.pool import Pool
+from scripts.load_test.recorder import Recorder
+
+BATCH = 32  # after so many sends answers are read, however late the sends are
+MAX_CONNECTING = 8  # making a connection costs more than sending on one: a burst should not make itself late
+
+
+class OpenLoopDriver:
+    """Sends each request on a free connection, or lets it wait for one up to ``max_wait_seconds``."""
+
+    def __init__(
+        self,
+        arrivals: OpenLoop,
+        requests: Sequence[bytes],
+        max_wait_seconds: float,
+        recorder: Recorder,
+        pool: Pool,
+    ) -> None:
+        self._offsets = arrivals.offsets_seconds()
+        self._requests = requests
+        self._max_connections = arrivals.max_connections
+        self._max_wait_seconds = max_wait_seconds
+        self._recorder = recorder
+        self._pool = pool
+        self._loop = asyncio.get_running_loop()
+        self._next = 0
+        self._idle: list[Connection] = []
+        self._waiting: deque[tuple[int, float]] = deque()  # a request's index, and when it was due
+
+    @property
+    def planned_count(self) -> int:
+        """See Driver."""
+        return len(self._offsets)
+
+    def start(self) -> None:
+        """See Driver."""
+        self._loop.call_at(self._recorder.started, self._release)
+
+    def free(self, connection: Connection) -> None:
+        """See Driver."""
+        if connection.is_closing:
+            return
+        now = self._loop.time()
+        self._drop_expired(now)
+        if self._waiting:
+            index, due = self._waiting.popleft()
+            self._recorder.waited(now - due)
+            self._send(connection, index, due, now)
+        else:
+            self._idle.append(connection)
+
+    def lost(self, connection: Connection) -> None:
+        """See Driver."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+        self._open_where_needed()
+
+    def not_connected(self, kind: ErrorKind) -> None:
+        """See Driver; the request that has waited longest is the one that this connection was for."""
+        if self._waiting:
+            self._waiting.popleft()
+            self._recorder.failed(kind, self._loop.time())
+        self._open_where_needed()
+
+    def sweep(self, now: float) -> None:
+        """See Driver."""
+        self._drop_expired(now)
+        self._open_where_needed()
+
+    def stop(self) -> None:
+        """See Driver."""
+        now = self._loop.time()
+        unsent = len(self._waiting) + self.planned_count - self._next
+        self._waiting.clear()
+        self._next = self.planned_count
+        if unsent:
+            self._recorder.unsent(unsent, now)
+
+    def is_finished(self, now: float) -> bool:
+        """See Driver."""
+        return self._next == self.planned_count and not self._waiting and not self._pool.in_flight_count
+
+    def _release(self) -> None:
+        for _ in range(BATCH):
+            if self._next == self.planned_count:
+                return
+            due = self._recorder.started + self._offsets[self._next]
+            now = self._loop.time()
+            if due > now:
+                self._loop.call_at(due, self._release)
+                return
+            self._recorder.late(now - due)
+            self._begin(self._next, due, now)
+            self._next += 1
+        self._loop.call_soon(self._release)
+
+    def _begin(self, index: int, due: float, now: float) -> None:
+        while self._idle:
+            connection = self._idle.pop()  # the one used last: its caches are warm, and the others may rest
+            if not connection.is_closing:
+                self._send(connection, index, due, now)
+                return
+        self._waiting.append((index, due))
+        self._open_where_needed()
+
+    def _send(self, connection: Connection, index: int, due: float, now: float) -> None:
+        self._pool.send(connection, self._requests[index % len(self._requests)], due, now)
+
+    def _open_where_needed(self) -> None:
+        needed = min(len(self._waiting), MAX_CONNECTING)
+        if self._pool.connecting_count < needed and self._pool.size < self._max_connections:
+            self._pool.open()
+
+    def _drop_expired(self, now: float) -> None:
+        while self._waiting and now - self._waiting[0][1] > self._max_wait_seconds:
+            self._waiting.popleft()
+            self._recorder.unsent(1, now)

@@ -1,0 +1,137 @@
+"""Publishing: a checkpoint becomes a version, once and for all, or is refused with every reason.
+
+Imports torch: import it late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from handlers.errors import GoldenMismatchError
+from handlers.golden import Golden
+from models.architecture_import import import_architectures
+from models.checkpoint import Checkpoint, load_checkpoint, verify_records
+from scripts.errors import PublishError, VersionExistsError, VersionNotFoundError
+from scripts.golden_examples import answer_candidates, collect_candidates
+from scripts.names import folder_name
+from scripts.source import Description, Handler, Identity, prove, read_source
+from scripts.store import ModelStore, PublishedVersion
+from scripts.version_content import write_checkpoint, write_golden_and_manifest
+from scripts.version_draft import draft_version, store_lock
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PublishResult:
+    """The version in the store, and whether it was there before."""
+
+    version: PublishedVersion
+    already_published: bool
+
+
+def publish(
+    checkpoint_path: Path,
+    *,
+    store: ModelStore,
+    name: str,
+    version: str,
+    architecture: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    task: str | None = None,
+    task_config: Mapping[str, Any] | None = None,
+    examples: Sequence[Path] = (),
+    architectures: Sequence[str] = (),
+    report: Report = lambda step: None,
+) -> PublishResult:
+    """Make the version ``name`` ``version`` of a checkpoint; ``report`` is told each step before it begins.
+
+    ``architecture``, ``config``, ``task`` and ``task_config`` complete a foreign file, ``examples`` are files
+    with one request's body each, ``architectures`` are modules that register architectures.
+
+    Raises:
+        NameRuleError: no version may be called so.
+        ArchitectureImportError: one of ``architectures`` was not found or is broken.
+        CheckpointError: the file cannot be read, or does not say enough.
+        ExampleFileError: one of ``examples`` cannot be read.
+        PublishError: the checkpoint was read and may not become a version; it lists every reason.
+        VersionExistsError: the version is published with another digest.
+        VersionFolderError: the version is published and not as it was any more.
+        StoreWriteError: the store cannot be written.
+    """
+    target = folder_name(name, version)
+    import_architectures(architectures)
+    report(f"reading {checkpoint_path}")
+    source = read_source(checkpoint_path, Description(architecture, config, task, task_config))
+    verify_records(checkpoint_path)
+    identity = Identity(name, version, source.digest())
+    with store_lock(store.folder, on_wait=lambda: report("waiting for another publish to end")):
+        published = _find(store, identity)
+        if published is not None:
+            return PublishResult(published, already_published=True)
+        with draft_version(store.folder, target) as draft:
+            handler, golden = _prove(source, examples, identity, report)
+            report("writing the version")
+            written = _write_and_read_back(draft, source, golden, identity)
+            write_golden_and_manifest(draft, written, handler, golden, identity)
+    return PublishResult(store.get(name, version), already_published=False)
+
+
+def _find(store: ModelStore, identity: Identity) -> PublishedVersion | None:
+    """Return the version if it is published and still as it was; refuse another digest."""
+    try:
+        published = store.get(identity.name, identity.version)
+    except VersionNotFoundError:
+        return None
+    if published.digest != identity.digest:
+        raise VersionExistsError(
+            f"{identity.name} {identity.version} is published with digest {published.digest}, and this "
+            f"checkpoint has {identity.digest}. A version never changes: publish under another version."
+        )
+    store.verify(published)
+    return published
+
+
+def _prove(
+    source: Checkpoint, examples: Sequence[Path], identity: Identity, report: Report
+) -> tuple[Handler, Golden]:
+    """Return the handler and the golden examples of a checkpoint that may become a version."""
+    report("checking the module: names, shapes, dtypes, finite parameters, outputs")
+    handler, problems = prove(source, identity)
+    if handler is None:
+        raise _refusal(source, identity, problems)
+    origin, candidates = collect_candidates(handler, source.header.examples, examples)
+    report(f"running the golden examples through the handler: {len(candidates)}, source: {origin}")
+    golden, problems = answer_candidates(handler, origin, candidates)
+    if golden is None:
+        raise _refusal(source, identity, problems)
+    return handler, golden
+
+
+def _write_and_read_back(draft: Path, source: Checkpoint, golden: Golden, identity: Identity) -> Checkpoint:
+    """Write the checkpoint, and see that the file on disk is the same model with the same answers."""
+    written = load_checkpoint(write_checkpoint(draft, source, golden))
+    digest = written.digest()
+    handler, problems = prove(written, identity)
+    if digest != identity.digest:
+        problems.append(
+            f"written with digest {identity.digest}, read back with {digest}: is the disk at fault?"
+        )
+    if handler is not None:
+        try:
+            handler.check_golden(golden)
+        except GoldenMismatchError as error:
+            problems += error.problems
+    if problems:
+        raise _refusal(written, identity, problems)
+    return written
+
+
+def _refusal(checkpoint: Checkpoint, identity: Identity, problems: Sequence[str]) -> PublishError:
+    return PublishError(
+        f"{checkpoint.header.path} cannot become {identity.name} {identity.version}; nothing was published:",
+        problems,
+    )

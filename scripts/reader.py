@@ -1,0 +1,242 @@
+"""The supervisor's port for readers: readiness, metrics, and what each model is. It changes nothing.
+
+The front sends here what the Open Inference Protocol and KServe v1 ask about the server and its models.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from scripts import __version__
+from scripts.loading import LoadedVersion, VersionState
+from scripts.supervisor import Supervisor
+
+PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+PROBLEM_JSON = "application/problem+json"
+PATHS = {
+    "/ready": "200 when every version has proved itself, else 503 with what is missing",
+    "/metrics": "latency by phase, requests by status, rows in flight: for Prometheus",
+    "/models": "every version: state, default, workers, digest",
+    "/models/NAME": "the versions of one name",
+    "/models/NAME/VERSION": "one version: architecture, config, schemas, labels, device",
+    "/v2/models/NAME": "inputs and outputs, in the Open Inference Protocol's form",
+}
+_PROBLEMS = {
+    404: ("No such path", "no-such-path"),
+    405: ("Method not allowed", "method"),
+    413: ("The body is too large", "too-large"),
+}
+
+
+def reader_app(supervisor: Supervisor) -> Starlette:
+    """Return the application for 127.0.0.1:8090."""
+    reader = _Reader(supervisor)
+    return Starlette(
+        routes=[
+            Route("/", reader.index),
+            Route("/ready", reader.ready),
+            Route("/ping", reader.ping),
+            Route("/metrics", reader.metrics),
+            Route("/models", reader.models),
+            Route("/models/{name}", reader.model),
+            Route("/models/{name}/{version}", reader.version),
+            Route("/v1/models/{name}", reader.v1_model),
+            Route("/v2", reader.v2_server),
+            Route("/v2/health/live", reader.v2_live),
+            Route("/v2/health/ready", reader.v2_ready),
+            Route("/v2/models/{name}", reader.v2_model),
+            Route("/v2/models/{name}/versions/{version}", reader.v2_model),
+            Route("/v2/models/{name}/ready", reader.v2_model_ready),
+            Route("/v2/models/{name}/versions/{version}/ready", reader.v2_model_ready),
+            Route("/problems/too-large", reader.too_large, methods=["POST", "PUT", "GET", "DELETE", "PATCH"]),
+        ],
+        exception_handlers={HTTPException: _problem},
+    )
+
+
+class _UnknownModelError(HTTPException):
+    """No such model or version is served."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(404, detail)
+
+
+class _Reader:
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    # -- the server
+
+    async def index(self, request: Request) -> Response:
+        front_url = self._supervisor.addresses.url("front")
+        told = {
+            "name": "statehouse",
+            "version": __version__,
+            "paths": PATHS,
+            "predictions": f"{front_url}/predictions/NAME",
+        }
+        return Response(json.dumps(told, indent=2) + "\n", media_type="application/json")  # people read it
+
+    async def ready(self, request: Request) -> Response:
+        missing = await self._supervisor.what_is_missing()
+        return JSONResponse({"ready": not missing, "missing": missing}, status_code=503 if missing else 200)
+
+    async def ping(self, request: Request) -> Response:
+        missing = await self._supervisor.what_is_missing()
+        status = "Unhealthy" if missing else "Healthy"
+        return JSONResponse({"status": status}, status_code=503 if missing else 200)
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self._supervisor.metrics.render(), headers={"content-type": PROMETHEUS_TEXT})
+
+    async def too_large(self, request: Request) -> Response:
+        # Clients send all before they read: an answer without reading it would be lost in a reset.
+        try:
+            async for _ in request.stream():
+                pass
+        except ClientDisconnect:
+            return Response(status_code=413)
+        limit = self._supervisor.deployment.limits.max_request_bytes
+        given = request.headers.get("content-length", "?")
+        raise HTTPException(
+            413,
+            f"The body has {given} bytes, more than the limit of {limit}. "
+            "Send fewer rows, or raise limits.max_request_bytes in deployment.yaml.",
+        )
+
+    # -- models
+
+    async def models(self, request: Request) -> Response:
+        await self._supervisor.look()
+        return JSONResponse(
+            {"models": [self._summary(loaded) for loaded in self._supervisor.versions.values()]}
+        )
+
+    async def model(self, request: Request) -> Response:
+        await self._supervisor.look()
+        name = request.path_params["name"]
+        versions = [
+            self._summary(found) for key, found in self._supervisor.versions.items() if key[0] == name
+        ]
+        if not versions:
+            raise _UnknownModelError(self._unknown(name))
+        return JSONResponse({"name": name, "default": self._default(name), "versions": versions})
+
+    async def version(self, request: Request) -> Response:
+        await self._supervisor.look()
+        loaded = self._find(request.path_params["name"], request.path_params["version"])
+        return JSONResponse(self._summary(loaded) | _description(loaded))
+
+    def _summary(self, loaded: LoadedVersion) -> dict[str, Any]:
+        return {
+            "name": loaded.name,
+            "version": loaded.version,
+            "default": self._default(loaded.name) == loaded.version,
+            "state": loaded.state,
+            "reason": loaded.reason,
+            "digest": loaded.published.digest if loaded.published else None,
+            "workers": {"ready": loaded.status.ready_workers, "desired": loaded.settings.workers},
+        }
+
+    # -- KServe v1 and the Open Inference Protocol
+
+    async def v1_model(self, request: Request) -> Response:
+        loaded = self._find(request.path_params["name"], None)
+        return JSONResponse({"name": loaded.name, "ready": loaded.state is VersionState.READY})
+
+    async def v2_server(self, request: Request) -> Response:
+        return JSONResponse(
+            {"name": "statehouse", "version": __version__, "extensions": ["binary_tensor_data"]}
+        )
+
+    async def v2_live(self, request: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def v2_ready(self, request: Request) -> Response:
+        missing = await self._supervisor.what_is_missing()
+        return JSONResponse({"ready": not missing}, status_code=503 if missing else 200)
+
+    async def v2_model(self, request: Request) -> Response:
+        loaded = self._find(request.path_params["name"], request.path_params.get("version"))
+        manifest = loaded.published.manifest if loaded.published else None
+        versions = [version for name, version in self._supervisor.versions if name == loaded.name]
+        return JSONResponse(
+            {
+                "name": loaded.name,
+                "versions": versions,
+                "platform": "pytorch_statehouse",
+                "inputs": [tensor.model_dump() for tensor in manifest.inputs] if manifest else [],
+                "outputs": [tensor.model_dump() for tensor in manifest.outputs] if manifest else [],
+            }
+        )
+
+    async def v2_model_ready(self, request: Request) -> Response:
+        await self._supervisor.look()
+        loaded = self._find(request.path_params["name"], request.path_params.get("version"))
+        ready = loaded.state is VersionState.READY
+        return JSONResponse({"name": loaded.name, "ready": ready}, status_code=200 if ready else 503)
+
+    # -- finding
+
+    def _default(self, name: str) -> str | None:
+        return self._supervisor.front.default_of(name)
+
+    def _find(self, name: str, version: str | None) -> LoadedVersion:
+        wanted = version or self._default(name)
+        loaded = self._supervisor.versions.get((name, wanted)) if wanted else None
+        if loaded is None:
+            raise _UnknownModelError(self._unknown(name, version))
+        return loaded
+
+    def _unknown(self, name: str, version: str | None = None) -> str:
+        there_are = ", ".join(" ".join(key) for key in self._supervisor.versions) or "none"
+        return f"{' '.join(filter(None, (name, version)))} is not served. Served are: {there_are}."
+
+
+def _description(loaded: LoadedVersion) -> dict[str, Any]:
+    """Return all that the manifest says of what a version is and takes."""
+    if loaded.published is None:
+        return {}
+    manifest = loaded.published.manifest
+    fields = (
+        *(
+            "architecture",
+            "config",
+            "task",
+            "task_config",
+            "parameter_count",
+            "dtypes",
+            "labels",
+            "input_schema",
+        ),
+        *("output_schema", "inputs", "outputs", "metadata", "golden", "published", "built_by"),
+    )
+    described = manifest.model_dump(mode="json", include=set(fields))
+    return {"device": loaded.device, "load_seconds": loaded.load_seconds} | described
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for nothing else
+    title, slug = _PROBLEMS.get(error.status_code, ("Not possible", "not-possible"))
+    detail = error.detail
+    if isinstance(error, _UnknownModelError):
+        title, slug = "No such model", "no-such-model"
+    elif error.status_code == 404:
+        detail = f"{request.url.path} is no path of this server. There are: {', '.join(PATHS)}."
+    elif error.status_code == 405:
+        detail = f"{request.url.path} can be read with GET, and nothing can be changed here."
+    body = {
+        "type": f"urn:statehouse:problem:{slug}",
+        "title": title,
+        "status": error.status_code,
+        "detail": detail,
+        "error": detail,  # where the Open Inference Protocol's clients look
+    }
+    return JSONResponse(body, status_code=error.status_code, media_type=PROBLEM_JSON)

@@ -1,0 +1,120 @@
+"""`statehouse serve`: the supervisor in the foreground, from start to a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from scripts.architecture_modules import refuse_missing_modules
+from scripts.control_server import control_app
+from scripts.deployment import Deployment, deployment_from_store, read_deployment, write_deployment
+from scripts.errors import DeploymentNotFoundError
+from scripts.healing import Healer
+from scripts.interrupted import close_interrupted
+from scripts.local_http import LocalServer, unix_listener
+from scripts.reader import reader_app
+from scripts.runtime import RuntimeFolder, SupervisorLock
+from scripts.steps import Report, Step
+from scripts.store import ModelStore
+from scripts.supervisor import Supervisor
+
+Told = TypeVar("Told")
+
+
+def deployment_to_serve(file: Path, report: Report) -> Deployment:
+    """Return the deployment in ``file``; when there is none, make one of each name's highest version.
+
+    Folders of the store that are no versions are reported and left out.
+    """
+    try:
+        return read_deployment(file)
+    except DeploymentNotFoundError:
+        found = ModelStore(file.parent / Deployment().model_store).scan()
+        for refused in found.refused:
+            report(Step("store", str(refused), state="failed"))
+        deployment = deployment_from_store(found.versions)
+        write_deployment(file, deployment)
+        report(Step("deployment", f"{file} made of the highest version of each name"))
+        return deployment
+
+
+def serve(
+    deployment_file: Path,
+    *,
+    report: Report,
+    say: Callable[[str], None],
+    on_ready: Callable[[Supervisor, list[str]], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    ``report`` gets each step of the start, ``say`` the few lines that the servers log, ``on_ready``
+    is called once every version has proved itself or failed, with what is missing. Raises ServerError
+    when a server does not start; one that ends later is started again.
+    """
+    deployment = deployment_to_serve(deployment_file, report)
+    refuse_missing_modules(deployment.architectures, deployment_file)
+    runtime = RuntimeFolder.of_deployment(deployment_file)
+    runtime.create()
+    with SupervisorLock(runtime):
+        runtime.clean()
+        runtime.make_folders()
+        try:
+            asyncio.run(
+                _serve(Supervisor(deployment_file, deployment, runtime, say=say), report, say, on_ready)
+            )
+        finally:
+            shutil.rmtree(runtime.path, ignore_errors=True)
+
+
+def _heard_or_not(tell: Callable[[Told], None]) -> Callable[[Told], None]:
+    """What serves goes on when nobody can be told: a full disk behind our output, a pipe that was closed."""
+
+    def told(what: Told) -> None:
+        with contextlib.suppress(OSError):
+            tell(what)
+
+    return told
+
+
+async def _serve(
+    supervisor: Supervisor,
+    report: Report,
+    say: Callable[[str], None],
+    on_ready: Callable[[Supervisor, list[str]], None],
+) -> None:
+    stop_asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop_asked.set)
+    reader = LocalServer(reader_app(supervisor), supervisor.reader_listener)
+    control = LocalServer(control_app(supervisor), unix_listener(supervisor.runtime.control_socket))
+    await reader.start()
+    await control.start()
+    try:
+        await _first_of(asyncio.create_task(supervisor.start(report)), stop_asked)
+        if not stop_asked.is_set():
+            close_interrupted(supervisor, report)
+            on_ready(supervisor, await supervisor.what_is_missing())
+            await _first_of(asyncio.create_task(Healer(supervisor, report).run()), stop_asked)
+    finally:
+        say("stopping: what is in flight is answered first")
+        await supervisor.stop()
+        await control.stop()
+        await reader.stop()
+
+
+async def _first_of(task: asyncio.Task[object], event: asyncio.Event) -> None:
+    """Wait for either; an unfinished task is cancelled when the event comes, a failed one raises."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not task.done():
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    else:
+        task.result()

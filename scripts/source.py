@@ -1,0 +1,119 @@
+"""A checkpoint on its way into the store: read, completed by what the command line says, put to the proof.
+
+Imports torch: import it late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from handlers.base import CheckpointHandler
+from models.architecture import list_architectures
+from models.building import non_finite_parameters
+from models.checkpoint import Checkpoint, load_checkpoint
+from models.errors import (
+    CheckpointContentError,
+    ProblemsError,
+    StateDictError,
+    StatehouseError,
+    TaskConfigError,
+    UnknownTaskError,
+)
+from models.task import Task, parse_task, task_names
+
+Handler = CheckpointHandler[Any]
+Config = Mapping[str, Any]
+
+GIVE_CONFIG = " (give --config '{…}')"
+GIVE_TASK_CONFIG = " (give --task-config '{…}')"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is said of a checkpoint beside the file: all that a foreign one leaves out."""
+
+    architecture: str | None = None
+    config: Config | None = None
+    task: str | None = None
+    task_config: Config | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a version is called, and the digest of what it computes."""
+
+    name: str
+    version: str
+    digest: str
+
+
+def read_source(path: Path, description: Description) -> Checkpoint:
+    """Return the checkpoint at ``path`` with architecture, config and task known and valid.
+
+    Raises CheckpointError; a CheckpointContentError lists everything that is wrong or missing.
+    """
+    problems: list[str] = []
+    checkpoint: Checkpoint | None = None
+    try:
+        checkpoint = load_checkpoint(path, architecture=description.architecture, config=description.config)
+    except CheckpointContentError as error:
+        problems += [_with_config_hint(problem, description) for problem in error.problems]
+    task, task_problems = _task(checkpoint, description)
+    problems += task_problems
+    if checkpoint is not None and checkpoint.header.architecture is None:
+        known = ", ".join(list_architectures())
+        problems.insert(0, f"architecture: the file names none; say --architecture, one of {known}")
+    if checkpoint is None or problems:
+        raise CheckpointContentError(
+            f"{path}: what is known of this checkpoint is wrong or incomplete:", problems
+        )
+    return checkpoint.described_as(task=task)
+
+
+def prove(checkpoint: Checkpoint, identity: Identity) -> tuple[Handler | None, list[str]]:
+    """Build module and handler of a checkpoint; return the handler, or None and every reason why not."""
+    try:
+        module = checkpoint.build()
+    except StatehouseError as error:
+        return None, reasons(error)
+    problems = [f"{name}: holds NaN or an infinity" for name in non_finite_parameters(module)]
+    try:
+        handler = CheckpointHandler.from_checkpoint(checkpoint, **asdict(identity))
+    except StatehouseError as error:
+        return None, problems + reasons(error)
+    return (None if problems else handler), problems
+
+
+def reasons(error: StatehouseError) -> list[str]:
+    """Return an error's reasons, one per line of a report."""
+    if isinstance(error, ProblemsError):
+        return error.problems
+    if isinstance(error, StateDictError):
+        return error.report.lines()
+    return [line.strip() for line in str(error).splitlines()]
+
+
+def _with_config_hint(problem: str, description: Description) -> str:
+    """Say how to give what a foreign file's config lacks."""
+    lacks = problem.startswith("model_config.") and problem.endswith(": is missing")
+    return problem + GIVE_CONFIG if lacks and not description.config else problem
+
+
+def _task(checkpoint: Checkpoint | None, description: Description) -> tuple[Task | None, list[str]]:
+    stored = checkpoint.header.task if checkpoint else None
+    name = description.task or (stored.task if stored else None)
+    if name is None:
+        known = ", ".join(task_names())
+        return None, [] if checkpoint is None else [f"task: the file names none; say --task, one of {known}"]
+    if stored is not None and stored.task == name and description.task_config is None:
+        return stored, []
+    try:
+        return parse_task(name, description.task_config or {}), []
+    except TaskConfigError as error:
+        hint = "" if description.task_config else GIVE_TASK_CONFIG
+        return None, [f"task.{problem}{hint}" for problem in error.problems]
+    except UnknownTaskError as error:
+        return None, [f"task: {error}"]

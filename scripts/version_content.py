@@ -1,0 +1,104 @@
+"""What a version's folder holds: a self-describing checkpoint, golden examples, and the manifest of both.
+
+Imports torch: import it late.
+"""
+
+from __future__ import annotations
+
+import errno
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+
+from handlers.golden import GOLDEN_FILE, Golden, write_golden
+from models.architecture import get_architecture
+from models.checkpoint import Checkpoint, save_checkpoint
+from scripts import __version__
+from scripts.manifest import (
+    MANIFEST_FILE,
+    BuiltBy,
+    CheckpointFile,
+    FileRecord,
+    GoldenRecord,
+    TensorMetadata,
+    VersionManifest,
+)
+from scripts.source import Handler, Identity
+from scripts.store import sha256_of
+
+_CHECKPOINT_FILES: dict[str, CheckpointFile] = {
+    "pt": "checkpoint.pt",
+    "safetensors": "checkpoint.safetensors",
+}
+
+
+def write_checkpoint(folder: Path, source: Checkpoint, golden: Golden) -> Path:
+    """Write ``source`` without training state and with its golden examples, in its own container.
+
+    Returns the file. Raises OSError when it cannot be written.
+    """
+    header = source.header
+    assert header.architecture is not None and header.config is not None  # noqa: S101, PT018 - read_source saw to it
+    path = folder / _CHECKPOINT_FILES[header.container]
+    try:
+        return save_checkpoint(
+            path,
+            source.state_dict,
+            architecture=header.architecture,
+            config=header.config,
+            task=header.task,
+            metadata=header.metadata,
+            examples=golden.examples,
+        )
+    except (RuntimeError, SafetensorError) as error:  # how torch and safetensors say that a disk is full
+        raise OSError(errno.EIO, str(error), str(path)) from error
+
+
+def write_golden_and_manifest(
+    folder: Path, checkpoint: Checkpoint, handler: Handler, golden: Golden, identity: Identity
+) -> None:
+    """Write the rest of the version beside its checkpoint, as loaded from ``folder``."""
+    write_golden(folder / GOLDEN_FILE, golden)
+    manifest = describe_version(folder, checkpoint, handler, golden, identity)
+    (folder / MANIFEST_FILE).write_bytes(manifest.to_json())
+
+
+def describe_version(
+    folder: Path, checkpoint: Checkpoint, handler: Handler, golden: Golden, identity: Identity
+) -> VersionManifest:
+    """Return the manifest of the two files in ``folder``."""
+    header = checkpoint.header
+    assert header.architecture is not None and header.config is not None and header.task is not None  # noqa: S101, PT018
+    file_name = _CHECKPOINT_FILES[header.container]
+    return VersionManifest(
+        name=identity.name,
+        version=identity.version,
+        digest=identity.digest,
+        architecture=header.architecture,
+        config=dict(header.config),
+        task=header.task.task,
+        task_config=header.task.to_plain(),
+        checkpoint=file_name,
+        files={name: _record(folder / name) for name in (file_name, GOLDEN_FILE)},
+        parameter_count=sum(parameter.numel() for parameter in handler.module.parameters()),
+        dtypes=sorted({tensor.dtype for tensor in header.tensors.values()}),
+        labels=getattr(header.task, "labels", None),
+        input_schema=handler.input_schema(),
+        output_schema=handler.output_schema(),
+        inputs=[TensorMetadata(**tensor) for tensor in handler.tensor_inputs()],
+        outputs=[TensorMetadata(**tensor) for tensor in handler.tensor_outputs()],
+        golden=GoldenRecord(count=len(golden.examples), source=golden.source),
+        metadata=dict(header.metadata),
+        architecture_source_digest=get_architecture(header.architecture).source_digest,
+        published=datetime.now(UTC).isoformat(timespec="seconds"),
+        built_by=BuiltBy(
+            statehouse=__version__, torch=str(torch.__version__), python=platform.python_version()
+        ),
+    )
+
+
+def _record(path: Path) -> FileRecord:
+    return FileRecord(sha256=sha256_of(path), size_bytes=path.stat().st_size)

@@ -1,0 +1,445 @@
+"""The front as HAProxy really runs it, before an upstream that answers with what it was sent."""
+
+import asyncio
+import json
+import re
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from scripts.front import Front
+from scripts.local_http import LocalServer, unix_listener
+from scripts.runtime import RuntimeFolder
+
+LIMIT_BYTES = 1000
+DIGEST = "ab" * 32
+LOOPBACK = ("127.0.0.1", 0)
+
+
+async def echo(request: Request) -> Response:
+    """What TorchServe would see; the body 'slow' is answered late."""
+    body = await request.body()
+    if body == b"slow":
+        await asyncio.sleep(5)
+    return JSONResponse(
+        {"path": request.url.path, "query": request.url.query, "headers": dict(request.headers)}
+    )
+
+
+async def told(request: Request) -> Response:
+    """The supervisor's place."""
+    received = len(await request.body())
+    return JSONResponse({"supervisor": request.url.path, "received": received}, 413 if received else 200)
+
+
+class RunningFront:
+    """A front with both of its upstreams, in an event loop of their own thread."""
+
+    def __init__(self, folder: Path, *, request_timeout_seconds: int = 1) -> None:
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, daemon=True).start()
+        self.runtime = RuntimeFolder(folder / "r")
+        self.runtime.create()
+        self.runtime.make_folders()
+        self.listener = socket.create_server(LOOPBACK)
+        reader = socket.create_server(LOOPBACK)
+        methods = ["GET", "POST", "PUT"]
+        upstream = Starlette(routes=[Route("/{path:path}", echo, methods=methods)])
+        supervisor = Starlette(routes=[Route("/{path:path}", told, methods=methods)])
+        self.upstream_app = upstream
+        self.upstream = LocalServer(upstream, unix_listener(self.runtime.inference_socket))
+        self.supervisor = LocalServer(supervisor, reader)
+        self.front = Front(
+            self.runtime,
+            supervisor_address=f"127.0.0.1:{reader.getsockname()[1]}",
+            max_request_bytes=LIMIT_BYTES,
+            request_timeout_seconds=request_timeout_seconds,
+            on_line=lambda line: None,
+        )
+        for start in (self.upstream.start(), self.supervisor.start(), self.front.start(self.listener)):
+            self.do(start)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.listener.getsockname()[1]}")
+
+    def do(self, coroutine: Any) -> Any:
+        future: Future[Any] = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        return future.result(timeout=60)
+
+    def stop_upstream(self) -> None:
+        self.do(self.upstream.stop())
+        self.runtime.inference_socket.unlink(missing_ok=True)
+
+    def start_upstream(self) -> None:
+        self.upstream = LocalServer(self.upstream_app, unix_listener(self.runtime.inference_socket))
+        self.do(self.upstream.start())
+
+    def stop(self) -> None:
+        self.client.close()
+        self.listener.close()
+        for stop in (self.front.drain(), self.upstream.stop(), self.supervisor.stop()):
+            self.do(stop)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFront]:
+    import shutil
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(prefix="st-"))
+    running = RunningFront(folder)
+    front = running.front
+    running.do(front.set_token("secret"))
+    for version in ("1.0", "2.0"):
+        running.do(front.set_lane("digits", version, torchserve_version=f"{version}-b8", digest=DIGEST))
+    running.do(front.set_default("digits", "1.0"))
+    running.do(front.set_lane("loading", "1.0", torchserve_version="1.0-b8", digest=DIGEST))
+    yield running
+    running.stop()
+    shutil.rmtree(folder)
+
+
+Post = Callable[..., httpx.Response]
+
+
+@pytest.fixture
+def post(running: RunningFront) -> Post:
+    return lambda path, **kwargs: running.client.post(path, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/predictions/digits", "/predictions/digits/1.0-b8"),
+        ("/predictions/digits/", "/predictions/digits/1.0-b8"),
+        ("/predictions/digits/2.0", "/predictions/digits/2.0-b8"),
+        ("/predictions/loading/1.0", "/predictions/loading/1.0-b8"),
+        ("/v1/models/digits:predict", "/predictions/digits/1.0-b8/v1"),
+        ("/v2/models/digits/infer", "/predictions/digits/1.0-b8/v2"),
+        ("/v2/models/digits/versions/2.0/infer", "/predictions/digits/2.0-b8/v2"),
+    ],
+)
+def test_every_form_of_url_reaches_its_lane(post: Post, path: str, expected: str) -> None:
+    answer = post(path, content=b"{}")
+    assert answer.json()["path"] == expected
+    assert answer.headers["x-model-version"] == expected.split("/")[3].removesuffix("-b8")
+    assert answer.headers["x-model-digest"] == DIGEST
+
+
+def test_a_flip_is_for_the_next_request(running: RunningFront, post: Post) -> None:
+    running.do(running.front.set_default("digits", "2.0"))
+    assert post("/predictions/digits").json()["path"] == "/predictions/digits/2.0-b8"
+    running.do(running.front.set_default("digits", "1.0"))
+    assert post("/predictions/digits").json()["path"] == "/predictions/digits/1.0-b8"
+
+
+def test_what_clients_may_not_say_is_replaced(post: Post) -> None:
+    headers = {"authorization": "Bearer mine", "url_path": "v2", "x-kept": "yes"}
+    seen = post("/predictions/digits?query=1", headers=headers).json()
+    assert seen["headers"]["authorization"] == "Bearer secret"
+    assert "url_path" not in seen["headers"]
+    assert seen["headers"]["x-kept"] == "yes"
+    assert seen["query"] == ""
+
+
+@pytest.mark.parametrize("path", ["/predictions/digits", "/v1/models/digits:predict"])
+def test_what_curl_calls_a_form_arrives_as_it_is(post: Post, path: str) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    assert "content-type" not in post(path, content=b"\x89PNG", headers=headers).json()["headers"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "message"),
+    [
+        ("/predictions/nope", "ModelNotFoundException", "Model not found: nope"),
+        # Registered and on its way up, but not flipped to: TorchServe would have answered from it.
+        ("/predictions/loading", "ModelNotFoundException", "Model not found: loading"),
+        ("/predictions/digits/9.9", "ModelVersionNotFoundException", "Model version: 9.9 does not exist for"),
+        ("/predictions/digits/1.0-b8", "ModelVersionNotFoundException", "1.0-b8 does not exist"),
+        ('/predictions/a"b', "ModelNotFoundException", "Model not found: a"),
+        ("/v2/models/nope/infer", "ModelNotFoundException", "Model not found: nope"),
+    ],
+)
+def test_an_unknown_model_is_told_in_torchserves_words(
+    post: Post, path: str, kind: str, message: str
+) -> None:
+    answer = post(path)
+    assert answer.status_code == 404
+    assert answer.json()["type"] == kind
+    assert message in answer.json()["message"]
+    assert answer.json()["error"] == answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "slug"),
+    [
+        ("POST", "/", 404, "no-such-path"),
+        ("POST", "/models", 404, "no-such-path"),
+        ("POST", "/predictions/digits/1.0/v2", 404, "no-such-path"),
+        ("POST", "/problems/too-large", 404, "no-such-path"),
+        ("GET", "/predictions/digits", 405, "method"),
+        ("OPTIONS", "/predictions/digits", 405, "method"),
+    ],
+)
+def test_nothing_else_of_torchserves_is_open(
+    running: RunningFront, method: str, path: str, status: int, slug: str
+) -> None:
+    raw = raw_request(running, f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    assert raw.startswith(f"HTTP/1.1 {status} ")
+    problem = problem_in(raw)
+    assert problem["type"] == f"urn:statehouse:problem:{slug}"
+    assert problem["error"] == problem["detail"]  # where tritonclient looks
+    assert "\\/" not in raw
+
+
+def test_an_unknown_path_is_named_and_told_where_readers_look(running: RunningFront) -> None:
+    raw = raw_request(running, 'GET /v2/a\\"b/metrics HTTP/1.1\r\nHost: x\r\n\r\n')
+    detail = problem_in(raw)["detail"]
+    assert detail.startswith('/v2/a\\"b/metrics is no path of this server. Predictions are at /predictions/')
+    assert re.search(r"metrics and models are at http://127\.0\.0\.1:\d+/\.$", detail)
+
+
+@pytest.mark.parametrize(
+    "path", ["/ping", "/v2", "/v2/health/ready", "/v2/models/digits", "/v2/models/digits/versions/1.0/ready"]
+)
+def test_what_is_asked_about_the_models_goes_to_the_supervisor(running: RunningFront, path: str) -> None:
+    assert running.client.get(path).json() == {"supervisor": path, "received": 0}
+
+
+def test_a_body_over_the_limit_is_read_away_so_that_the_answer_arrives(post: Post) -> None:
+    answer = post("/predictions/digits", content=b"x" * 15 * LIMIT_BYTES)
+    assert answer.status_code == 413
+    assert answer.json() == {"supervisor": "/problems/too-large", "received": 15 * LIMIT_BYTES}
+
+
+def test_an_absurd_body_is_refused_unread(running: RunningFront) -> None:
+    raw = raw_request(
+        running, "POST /predictions/digits HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000\r\n\r\n"
+    )
+    assert problem_in(raw)["type"] == "urn:statehouse:problem:too-large"
+    assert "10000000000 bytes" in problem_in(raw)["detail"]
+
+
+@pytest.mark.parametrize("text", ["NOT HTTP", "POST / HTTP/1.1\r\nContent-Length: x", "POST /a b HTTP/1.1"])
+def test_what_is_not_http_is_refused_before_any_rule_of_ours(running: RunningFront, text: str) -> None:
+    """HAProxy's parser answers in its own words: no configuration reaches that answer."""
+    assert raw_request(running, f"{text}\r\n\r\n").startswith("HTTP/1.1 400 ")
+
+
+def test_no_path_leads_out(running: RunningFront) -> None:
+    raw = raw_request(running, "POST /predictions/../models HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+    assert raw.startswith("HTTP/1.1 404 ")
+
+
+def test_an_answer_that_does_not_come_is_a_504_that_names_the_version(post: Post) -> None:
+    answer = post("/predictions/digits", content=b"slow")
+    assert answer.status_code == 504
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == "urn:statehouse:problem:deadline"
+    assert answer.headers["x-model-version"] == "1.0"
+
+
+def test_requests_wait_for_a_server_that_restarts(running: RunningFront, post: Post) -> None:
+    assert post("/predictions/digits").status_code == 200
+    running.stop_upstream()
+    time.sleep(0.5)  # it is found to be down without anybody having asked
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(post, "/predictions/digits") for _ in range(8)]
+        assert post("/predictions/nope").status_code == 404
+        time.sleep(0.5)
+        assert not any(each.done() for each in waiting)
+        running.do(running.front.set_token("new"))
+        running.start_upstream()
+        answers = [each.result() for each in waiting]
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert {answer.json()["headers"]["authorization"] for answer in answers} == {"Bearer new"}
+
+
+class DyingServer:
+    """In the model server's place: takes one request, and is gone without an answer."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._listener = unix_listener(path)
+        self.taken = threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while not self.taken.is_set():
+            connection, _ = self._listener.accept()
+            with connection:
+                # A health check connects and says nothing.
+                if b" /predictions/" in connection.recv(65536):
+                    self._listener.close()
+                    self._path.unlink()
+                    self.taken.set()
+
+
+@pytest.mark.parametrize(
+    "path", ["/predictions/digits", "/v1/models/digits:predict", "/v2/models/digits/infer"]
+)
+def test_what_a_killed_server_had_is_sent_once_more(running: RunningFront, post: Post, path: str) -> None:
+    expected = post(path).json()["path"]
+    running.stop_upstream()
+    dying = DyingServer(running.runtime.inference_socket)
+    time.sleep(0.5)  # found to be up
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(post, path)
+        assert dying.taken.wait(10)
+        running.do(running.front.set_token("next"))
+        running.start_upstream()
+        answer = waiting.result()
+    assert answer.status_code == 200
+    assert answer.json()["path"] == expected
+    assert answer.json()["headers"]["authorization"] == "Bearer next"
+
+
+def test_what_kills_two_servers_is_not_sent_to_a_third(short_folder: Path) -> None:
+    running = RunningFront(short_folder, request_timeout_seconds=20)
+    running.do(running.front.set_lane("digits", "1.0", torchserve_version="1.0-b8", digest=DIGEST))
+    running.do(running.front.set_default("digits", "1.0"))
+    running.do(running.front.set_token("secret"))
+    running.stop_upstream()
+    first = DyingServer(running.runtime.inference_socket)
+    time.sleep(0.5)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(running.client.post, "/predictions/digits", timeout=30)
+        assert first.taken.wait(10)
+        time.sleep(0.5)  # as Java, which takes seconds to be back: by then the request waits for it
+        second = DyingServer(running.runtime.inference_socket)
+        assert second.taken.wait(10)
+        answer = waiting.result()
+    assert answer.status_code == 502
+    assert answer.json()["type"] == "urn:statehouse:problem:no-answer"
+    running.stop()
+
+
+def test_requests_wait_for_a_version_that_is_loaded_again(running: RunningFront, post: Post) -> None:
+    front = running.front
+    running.do(front.set_lane("digits", "4.0", torchserve_version="4.0-b8", digest=DIGEST))
+    running.do(front.hold("digits", "4.0"))
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(post, "/predictions/digits/4.0") for _ in range(4)]
+        time.sleep(0.3)
+        assert not any(each.done() for each in waiting)
+        running.do(front.set_lane("digits", "4.0", torchserve_version="4.0-b9", digest=DIGEST))
+        assert {each.result().json()["path"] for each in waiting} == {"/predictions/digits/4.0-b9"}
+    running.do(front.hold("digits", "4.0"))
+    answer = post("/predictions/digits/4.0")
+    assert (answer.status_code, answer.headers["x-model-version"]) == (503, "4.0")
+    assert answer.json()["type"] == "urn:statehouse:problem:unavailable"
+    running.do(front.remove_lane("digits", "4.0"))
+
+
+def test_requests_do_not_wait_longer_than_the_deadline(running: RunningFront, post: Post) -> None:
+    running.stop_upstream()
+    time.sleep(0.5)
+    answer = post("/predictions/digits")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["type"] == "urn:statehouse:problem:unavailable"
+    running.start_upstream()
+    time.sleep(0.5)
+
+
+def test_what_is_in_flight_is_known_by_version_and_by_how_it_was_asked_for(
+    running: RunningFront, post: Post
+) -> None:
+    def in_flight() -> tuple[int, int]:
+        front = running.front
+        return tuple(running.do(front.in_flight("digits", "1.0-b8", how)) for how in ("default", "explicit"))
+
+    with ThreadPoolExecutor(3) as pool:
+        for path in ("/predictions/digits", "/predictions/digits", "/predictions/digits/1.0"):
+            pool.submit(post, path, content=b"slow")
+        deadline = time.monotonic() + 0.9
+        while in_flight() != (2, 1) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert in_flight() == (2, 1)
+    assert in_flight() == (0, 0)
+
+
+def test_a_canary_gets_its_share_of_what_names_no_version(running: RunningFront, post: Post) -> None:
+    def served(path: str, count: int) -> Counter[str]:
+        return Counter(post(path).headers["x-model-version"] for _ in range(count))
+
+    running.do(running.front.set_canary("digits", "2.0", share=0.25))
+    drawn = served("/predictions/digits", 800)
+    assert 120 < drawn["2.0"] < 280  # 200 and six standard deviations
+    assert served("/predictions/digits/1.0", 20) == {"1.0": 20}
+    running.do(running.front.set_canary("digits", "2.0", share=1))
+    assert served("/predictions/digits", 20) == {"2.0": 20}
+    running.do(running.front.remove_canary("digits"))
+    assert served("/predictions/digits", 20) == {"1.0": 20}
+
+
+def test_the_outcomes_of_a_watched_model_are_told_and_of_no_other(running: RunningFront, post: Post) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as outcomes:
+        outcomes.bind(str(running.runtime.outcomes_socket))
+        outcomes.settimeout(2)
+        running.do(running.front.watch("digits"))
+        post("/predictions/loading/1.0")
+        post("/predictions/digits")
+        post("/predictions/digits/2.0")
+        told = [outcomes.recv(4096).decode().split() for _ in range(2)]
+        assert [line[:4] for line in told] == [
+            ["digits", "1.0", "default", "200"],
+            ["digits", "2.0", "explicit", "200"],
+        ]
+        running.do(running.front.unwatch("digits"))
+        post("/predictions/digits")
+        outcomes.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            outcomes.recv(4096)
+    running.runtime.outcomes_socket.unlink()
+
+
+def test_a_retired_version_says_so_until_it_is_loaded_again(running: RunningFront, post: Post) -> None:
+    front = running.front
+    running.do(front.remove_lane("digits", "2.0", retired=True))
+    answer = post("/predictions/digits/2.0")
+    assert answer.status_code == 410
+    assert "digits/2.0 was retired" in answer.json()["detail"]
+    running.do(front.set_lane("digits", "2.0", torchserve_version="2.0-b8", digest=DIGEST))
+    assert post("/predictions/digits/2.0").status_code == 200
+
+
+def test_a_removed_version_is_gone_at_once(running: RunningFront, post: Post) -> None:
+    running.do(running.front.set_lane("digits", "3.0", torchserve_version="3.0-b8", digest=DIGEST))
+    assert post("/predictions/digits/3.0").status_code == 200
+    running.do(running.front.remove_lane("digits", "3.0"))
+    assert post("/predictions/digits/3.0").status_code == 404
+
+
+def test_a_front_that_starts_again_knows_what_it_knew(running: RunningFront) -> None:
+    lanes = (running.runtime.maps / "lanes.map").read_text()
+    assert "digits/1.0 1.0-b8\n" in lanes
+    assert (running.runtime.maps / "defaults.map").read_text() == "digits 1.0\n"
+    assert (running.runtime.maps / "token.map").stat().st_mode & 0o777 == 0o600
+
+
+def raw_request(running: RunningFront, text: str) -> str:
+    with socket.create_connection(running.listener.getsockname(), timeout=10) as connection:
+        connection.sendall(text.encode())
+        received = b""
+        while b"\r\n\r\n" not in received or not received.rstrip().endswith(b"}"):
+            received += (chunk := connection.recv(65536))
+            if not chunk:
+                break
+    return received.decode()
+
+
+def problem_in(raw: str) -> dict[str, Any]:
+    problem = json.loads(raw.partition("\r\n\r\n")[2])
+    assert problem["error"] == problem["detail"]  # where the Open Inference Protocol's clients look
+    return problem
