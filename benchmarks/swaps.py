@@ -1,0 +1,282 @@
+"""What a swap costs those who are being served: ours, and TorchServe's documented way, in one run.
+
+    python -m benchmarks.swaps --swaps 20
+
+Three loads: a small network at 64 closed connections on this server and on TorchServe as shipped, and a convnet on
+128 x 128 photographs in an open loop at 70 % of capacity. For each, an equally long run without a swap goes first.
+Figures are ratios within one run: a shared machine's absolute times mean little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+from sklearn.datasets import load_sample_images
+
+from benchmarks.stock_torchserve import StockTorchServe
+from models import ImageClassificationTask, TensorTask, build_model, save_checkpoint
+from scripts.load_test import Body, ClosedLoop, LoadPlan, LoadResult, OpenLoop, run
+
+STATEHOUSE = str(Path(sys.executable).parent / "statehouse")
+SMALL = {"input_size": 784, "hidden_size": 256, "num_classes": 10}
+PHOTO = {"in_channels": 3, "height": 128, "width": 128, "num_classes": 10, "channels": [16, 32, 32]}
+CONNECTIONS = 64
+CAPACITY_SECONDS = 5.0
+SHARE_OF_CAPACITY = 0.7
+VERSIONS = ("1.0", "1.1")
+Row = dict[str, Any]
+
+
+class Deployment:
+    """A server of the benchmark's own with both models, each in two versions."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "model_store").mkdir()
+        for name, file in save_models(folder).items():
+            for version in VERSIONS:
+                self.run("publish", str(file), "--name", name, "--version", version)
+
+    def run(self, *arguments: str) -> str:
+        """Run one of our commands; its failure is the benchmark's."""
+        done = subprocess.run(
+            [STATEHOUSE, *arguments], cwd=self.folder, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise SystemExit(f"statehouse {' '.join(arguments)}:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """Serve version 1.0 of both; yield the front's URL."""
+        listen = {"front": "127.0.0.1:0", "reader": "127.0.0.1:0", "grpc": "127.0.0.1:0"}
+        models = {name: {"default": "1.0", "versions": {"1.0": {}}} for name in ("small", "photo")}
+        (self.folder / "deployment.yaml").write_text(yaml.safe_dump({"listen": listen, "models": models}))
+        process = subprocess.Popen(
+            [STATEHOUSE, "serve", "--json"],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        if process.stdout is None:
+            raise SystemExit("statehouse serve has no output to read")
+        decoder, text = json.JSONDecoder(), ""
+        while "front" not in text or "}" not in text:
+            text += process.stdout.readline().decode()
+        try:
+            yield decoder.raw_decode(text)[0]["front"]
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def save_models(folder: Path) -> dict[str, Path]:
+    """Write a checkpoint of each model; weights are random, answers are compared all the same."""
+    torch.manual_seed(0)
+    small, photo = folder / "small.pt", folder / "photo.pt"
+    save_checkpoint(
+        small, build_model("simple_net", SMALL), architecture="simple_net", config=SMALL, task=TensorTask()
+    )
+    task = ImageClassificationTask(
+        labels=[str(n) for n in range(10)], height=128, width=128, mode="rgb", mean=[0.5] * 3, std=[0.5] * 3
+    )
+    save_checkpoint(photo, build_model("convnet", PHOTO), architecture="convnet", config=PHOTO, task=task)
+    torch.save(torch.load(small, weights_only=True)["model_state_dict"], folder / "stock.pt")
+    return {"small": small, "photo": photo}
+
+
+def photographs(count: int = 16) -> list[Body]:
+    """128 x 128 JPEGs cut from scikit-learn's two photographs."""
+    rng = np.random.default_rng(0)
+    bodies = []
+    for index in range(count):
+        image = load_sample_images().images[index % 2]
+        top, left = rng.integers(image.shape[0] - 256), rng.integers(image.shape[1] - 256)
+        jpeg = io.BytesIO()
+        Image.fromarray(image[top : top + 256, left : left + 256]).resize((128, 128)).save(
+            jpeg, "JPEG", quality=90
+        )
+        bodies.append(Body(jpeg.getvalue(), "image/jpeg"))
+    return bodies
+
+
+def under_load(
+    plan: LoadPlan,
+    pool: ProcessPoolExecutor,
+    swap: Callable[[int], Row],
+    swaps: int,
+    pace_seconds: float,
+) -> tuple[LoadResult, list[Row]]:
+    """Run the load in a process of its own, and swap meanwhile at the given pace."""
+    load: Future[LoadResult] = pool.submit(run, plan)
+    began, rows = time.monotonic() + 1, []
+    for index in range(swaps):
+        time.sleep(max(0.0, began + index * pace_seconds - time.monotonic()))
+        rows.append(swap(index))
+        if load.done():
+            raise SystemExit(f"the load ended after {index + 1} of {swaps} swaps: give it a longer --pace")
+    return load.result(), rows
+
+
+def compare(
+    title: str,
+    url: str,
+    bodies: list[Body],
+    arrivals: Callable[[float], ClosedLoop | OpenLoop],
+    swap: Callable[[int], Row],
+    options: argparse.Namespace,
+    pool: ProcessPoolExecutor,
+) -> Row:
+    """Measure one load without and with swaps, and say how they differ."""
+    seconds = 2 + options.swaps * options.pace
+    plan = LoadPlan.for_url(url, bodies, arrivals(seconds))
+    quiet, _ = under_load(plan, pool, swap, 0, 0)
+    busy, rows = under_load(plan, pool, swap, options.swaps, options.pace)
+    slowest = {"quiet": quiet.latency.max_seconds or 0, "busy": busy.latency.max_seconds or 0}
+    return {
+        "what": title,
+        "requests": busy.answered,
+        "failed": busy.failed,
+        "failed_without": quiet.failed,
+        "p99_ratio": (busy.latency.p99_seconds or 0) / (quiet.latency.p99_seconds or 1),
+        "slowest_seconds": slowest["busy"],
+        "slowest_ratio": slowest["busy"] / slowest["quiet"],
+        "to_flip_seconds": statistics.median(row["to_flip_seconds"] for row in rows),
+        "to_gone_seconds": statistics.median(row["to_gone_seconds"] for row in rows),
+    }
+
+
+def our_swap(deployment: Deployment, name: str) -> Callable[[int], Row]:
+    """Return a function that swaps for the n-th time, retiring the old version, and tells what it took."""
+
+    def swap(index: int) -> Row:
+        deployment.run("swap", name, VERSIONS[(index + 1) % 2], "--retire")
+        entry = json.loads(deployment.run("history", "--json"))[-1]
+        steps = {step["name"]: step["seconds"] for step in entry["steps"]}
+        to_flip = sum(steps[name] for name in ("load", "verify", "flip"))
+        return {"to_flip_seconds": to_flip, "to_gone_seconds": entry["seconds"]}
+
+    return swap
+
+
+def our_rollback(deployment: Deployment, name: str) -> Callable[[int], Row]:
+    """Return a function that rolls back and forth between two loaded versions."""
+
+    def rollback(index: int) -> Row:
+        deployment.run("rollback", name)
+        entry = json.loads(deployment.run("history", "--json"))[-1]
+        steps = {step["name"]: step["seconds"] for step in entry["steps"]}
+        return {"to_flip_seconds": steps["verify"] + steps["flip"], "to_gone_seconds": entry["seconds"]}
+
+    return rollback
+
+
+def measure(options: argparse.Namespace, folder: Path, say: Callable[[str], None]) -> list[Row]:
+    """Run everything, one server at a time."""
+    say("publishing two models in two versions each")
+    deployment = Deployment(folder)
+    vector = json.dumps({"inputs": [round(float(x), 4) for x in np.random.default_rng(0).random(784)]})
+    small = [Body(vector.encode(), "application/json")]
+    photos = photographs()
+
+    def closed(seconds: float) -> ClosedLoop:
+        return ClosedLoop(CONNECTIONS, seconds)
+
+    with ProcessPoolExecutor(1) as pool:
+        with deployment.serving() as front:
+            url = f"{front}/predictions"
+            say("small network, 64 connections")
+            rows = [
+                compare(
+                    "small, swap", f"{url}/small", small, closed, our_swap(deployment, "small"), options, pool
+                )
+            ]
+            deployment.run("swap", "small", VERSIONS[(options.swaps + 1) % 2])
+            say("small network, roll-backs")
+            rollback = our_rollback(deployment, "small")
+            rows.append(compare("small, roll-back", f"{url}/small", small, closed, rollback, options, pool))
+            capacity = pool.submit(
+                run, LoadPlan.for_url(f"{url}/photo", photos, closed(CAPACITY_SECONDS))
+            ).result()
+            rate = SHARE_OF_CAPACITY * capacity.answered / CAPACITY_SECONDS
+            say(f"convnet on photographs, {rate:.0f} requests/s (70 % of capacity)")
+
+            def open_loop(seconds: float) -> OpenLoop:
+                return OpenLoop(rate, seconds)
+
+            swap = our_swap(deployment, "photo")
+            rows.append(compare("photo, swap", f"{url}/photo", photos, open_loop, swap, options, pool))
+        say("TorchServe's documented way: register and wait, set the default, delete")
+        with StockTorchServe(folder / "stock", folder / "stock.pt") as stock:
+
+            def documented(index: int) -> Row:
+                return stock.swap(VERSIONS[index % 2], VERSIONS[(index + 1) % 2])
+
+            rows.append(compare("small, documented way", stock.url, small, closed, documented, options, pool))
+    return rows
+
+
+def print_rows(rows: list[Row], console: Console) -> None:
+    """Print the table."""
+    table = Table(box=None, header_style="dim")
+    headings = (
+        "",
+        "REQUESTS",
+        "FAILED",
+        "SLOWEST",
+        "× WITHOUT SWAPS",
+        "P99 × WITHOUT",
+        "TO FLIP",
+        "UNTIL GONE",
+    )
+    for index, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if index else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row["what"],
+            f"{row['requests']:,}",
+            f"{row['failed']:,}",
+            f"{row['slowest_seconds'] * 1000:.0f} ms",
+            f"{row['slowest_ratio']:.2f}",
+            f"{row['p99_ratio']:.2f}",
+            f"{row['to_flip_seconds']:.2f} s",
+            f"{row['to_gone_seconds']:.2f} s",
+        )
+    console.print(table)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--swaps", type=int, default=20, help="how many under each load")
+    parser.add_argument("--pace", type=float, default=8.0, help="seconds from one swap to the next")
+    parser.add_argument("--json", type=Path, help="write the figures here as well")
+    options = parser.parse_args()
+    console = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="swaps-") as folder:
+        rows = measure(options, Path(folder), lambda text: console.print(f"· {text}", style="dim"))
+    print_rows(rows, Console(width=120))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

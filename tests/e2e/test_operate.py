@@ -1,0 +1,312 @@
+"""An operator's day: the first version of a name, a swap, a version that cannot start, a stop, a start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import torch
+from torch import nn
+
+from scripts.runtime import RuntimeFolder
+from scripts.steps import Step
+from tests.e2e.conftest import publish
+from tests.e2e.server import STATEHOUSE, Server
+from tests.scripts.test_child_process import ends_soon
+
+SIZES = {"input_size": 784, "hidden_size": 256, "num_classes": 10}
+
+
+class SimpleNet(nn.Module):
+    """As tutorials write it."""
+
+    def __init__(self, input_size: int = 784, hidden_size: int = 256, num_classes: int = 10) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(input_size, hidden_size)
+        self.fc2 = nn.Linear(hidden_size, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc2(torch.relu(self.fc1(x)))
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("tutorial") / "tutorial.pt"
+    torch.save({"model_state_dict": SimpleNet().state_dict(), "model_config": SIZES}, file)
+    return file
+
+
+def publish_tutorial(server: Server, file: Path, version: str) -> None:
+    publish(server, file, "tutorial", version, "--architecture", "simple_net", "--task", "tensor")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, tutorial: Path) -> Iterator[Server]:
+    """A server that starts with nothing, and has tutorial 1.0 by the end of the first test."""
+    server = Server(tmp_path_factory.mktemp("operate"))
+    publish_tutorial(server, tutorial, "1.0")
+    server.write_deployment()
+    server.start()
+    server.run("swap", "tutorial", "1.0")
+    yield server
+    server.kill_if_running()
+
+
+def answer_of(server: Server, path: str = "/predictions/tutorial") -> httpx.Response:
+    return server.client.post(path, json={"inputs": [0.5] * 784})
+
+
+def test_the_first_version_of_a_name_becomes_its_default(server: Server, tutorial: Path) -> None:
+    module = SimpleNet()
+    module.load_state_dict(torch.load(tutorial, weights_only=True)["model_state_dict"])
+    with torch.inference_mode():
+        expected = module(torch.full((1, 784), 0.5))[0]
+    assert torch.allclose(torch.tensor(answer_of(server).json()["outputs"]), expected, atol=1e-5)
+    models = server.read_deployment()["models"]
+    assert models["tutorial"]["default"] == "1.0"
+
+
+class Load(threading.Thread):
+    """Requests one after another on one connection, counted by status and version, until stopped."""
+
+    def __init__(self, front: str) -> None:
+        super().__init__(daemon=True)
+        self._front = front
+        self._stopped = threading.Event()
+        self.counts: Counter[tuple[int, str]] = Counter()
+        self.errors: list[str] = []
+
+    def run(self) -> None:
+        with httpx.Client(base_url=self._front, timeout=30) as client:
+            while not self._stopped.is_set():
+                try:
+                    answer = client.post("/predictions/tutorial", json={"inputs": [0.5] * 784})
+                    self.counts[answer.status_code, answer.headers["x-model-version"]] += 1
+                except httpx.HTTPError as error:
+                    self.errors.append(repr(error))
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self.join()
+
+
+def test_a_swap_under_load_fails_no_request_and_flips_at_once(server: Server, tutorial: Path) -> None:
+    publish_tutorial(server, tutorial, "1.1")
+    load = [Load(server.announced["front"]) for _ in range(4)]
+    for each in load:
+        each.start()
+    time.sleep(0.5)
+    result = server.run_json("swap", "tutorial", "1.1")
+    assert result == {"name": "tutorial", "serving": "1.1", "before": "1.0", "changed": True}
+    after = [answer_of(server).headers["x-model-version"] for _ in range(50)]
+    for each in load:
+        each.stop()
+    counts: Counter[tuple[int, str]] = sum((each.counts for each in load), Counter())
+    assert set(after) == {"1.1"}
+    assert set(counts) == {(200, "1.0"), (200, "1.1")}
+    assert [error for each in load for error in each.errors] == []
+    assert answer_of(server, "/predictions/tutorial/1.0").headers["x-model-version"] == "1.0"
+    assert server.read_deployment()["models"]["tutorial"]["default"] == "1.1"
+
+
+def test_workers_that_serve_have_normal_priority_in_every_thread(server: Server) -> None:
+    """They load nice, so that loading takes nothing from those who are being answered."""
+    [worker] = server.model("tutorial", answer_of(server).headers["x-model-version"])["workers"]["pids"]
+    threads = [int(path.name) for path in Path(f"/proc/{worker}/task").iterdir()]
+    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {0}
+
+
+def test_a_repeated_swap_changes_nothing(server: Server) -> None:
+    serving = answer_of(server).headers["x-model-version"]
+    pids = server.model("tutorial", serving)["workers"]["pids"]
+    assert server.run_json("swap", "tutorial", serving)["changed"] is False
+    assert server.model("tutorial", serving)["workers"]["pids"] == pids
+
+
+def damage_tensors(server: Server, version: str) -> None:
+    checkpoint = server.store / f"tutorial-{version}" / "checkpoint.pt"
+    checkpoint.chmod(0o644)
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+
+
+def add_a_file(server: Server, version: str) -> None:
+    (server.store / f"tutorial-{version}" / "handler.py").write_text("raise SystemExit")
+
+
+def delete_the_version(server: Server, version: str) -> None:
+    subprocess.run(["rm", "-r", server.store / f"tutorial-{version}"], check=True)
+
+
+@pytest.mark.parametrize(
+    ("version", "damage", "reason"),
+    [
+        ("2.0", damage_tensors, "SHA-256"),
+        ("2.1", add_a_file, "handler.py"),
+        ("2.2", delete_the_version, "no version 2.2"),
+    ],
+)
+def test_a_version_that_is_not_as_published_is_refused_and_the_old_one_serves(
+    server: Server, tutorial: Path, version: str, damage: Callable[[Server, str], None], reason: str
+) -> None:
+    publish_tutorial(server, tutorial, version)
+    damage(server, version)
+    before = answer_of(server).headers["x-model-version"]
+    refused = server.run("swap", "tutorial", version, check=False)
+    assert refused.returncode == 1
+    assert reason in refused.stderr
+    assert_nothing_is_left(server, version, before)
+
+
+def assert_nothing_is_left(server: Server, version: str, serving: str) -> None:
+    assert answer_of(server).headers["x-model-version"] == serving
+    assert answer_of(server, f"/predictions/tutorial/{version}").status_code == 404
+    assert version not in server.read_deployment()["models"]["tutorial"]["versions"]
+    status = server.status()
+    assert status["ready"] is True
+    assert version not in {row["version"] for row in status["models"]}
+
+
+def test_a_worker_that_cannot_start_says_why_and_is_gone(server: Server, trained: Path) -> None:
+    """Published with a module of one's own, on a server that does not know it."""
+    module = Path(__file__).parents[2] / "examples" / "own_network" / "my_nets.py"
+    (server.folder / "my_nets.py").write_bytes(module.read_bytes())
+    publish(server, trained / "diabetes.pt", "diabetes", "1.0", "--architectures", "my_nets")
+    refused = server.run("swap", "diabetes", "1.0", check=False)
+    assert refused.returncode == 1
+    assert "residual_mlp" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert server.client.post("/predictions/diabetes", json={"inputs": {}}).status_code == 404
+    assert "diabetes" not in server.read_deployment()["models"]
+    assert server.status()["ready"] is True
+
+
+def test_a_golden_example_that_is_not_met_is_refused_by_the_worker(server: Server, tutorial: Path) -> None:
+    """As on another device or library version: the files are as published, the answer is not."""
+    publish_tutorial(server, tutorial, "3.0")
+    folder = server.store / "tutorial-3.0"
+    golden = json.loads((folder / "golden.json").read_text())
+    golden["examples"][0]["response"]["outputs"][0] += 1
+    rewrite(folder / "golden.json", json.dumps(golden))
+    manifest = json.loads((folder / "version.json").read_text())
+    content = (folder / "golden.json").read_bytes()
+    import hashlib
+
+    record = {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content)}
+    manifest["files"]["golden.json"] = record
+    rewrite(folder / "version.json", json.dumps(manifest))
+    before = answer_of(server).headers["x-model-version"]
+    refused = server.run("swap", "tutorial", "3.0", check=False)
+    assert refused.returncode == 1
+    assert "golden" in refused.stderr
+    assert_nothing_is_left(server, "3.0", before)
+
+
+def rewrite(file: Path, text: str) -> None:
+    file.chmod(0o644)
+    file.write_text(text)
+
+
+def test_two_operators_at_once_leave_one_default(server: Server) -> None:
+    swaps = [
+        subprocess.Popen([STATEHOUSE, "swap", "tutorial", version, "--json"], cwd=server.folder, text=True)
+        for version in ("1.0", "1.1", "1.0", "1.1")
+    ]
+    assert [swap.wait(timeout=60) for swap in swaps] == [0, 0, 0, 0]
+    default = server.read_deployment()["models"]["tutorial"]["default"]
+    assert answer_of(server).headers["x-model-version"] == default
+
+
+def test_a_command_that_dies_changes_nothing_of_what_it_began(server: Server, tutorial: Path) -> None:
+    publish_tutorial(server, tutorial, "4.0")
+    command = subprocess.Popen(
+        [STATEHOUSE, "swap", "tutorial", "4.0"], cwd=server.folder, stderr=subprocess.PIPE
+    )
+    assert command.stderr is not None
+    command.stderr.readline()  # the swap has begun
+    command.kill()
+    command.wait()
+    deadline = time.monotonic() + 60
+    while answer_of(server).headers["x-model-version"] != "4.0":
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+class TestStopAndStart:
+    def test_a_second_serve_of_the_same_deployment_is_refused(self, server: Server) -> None:
+        refused = server.run("serve", check=False)
+        assert refused.returncode == 1
+        assert str(server.process and server.process.pid) in refused.stderr
+
+    def test_stopping_answers_what_is_in_flight_and_leaves_nothing(self, server: Server) -> None:
+        status = server.status()
+        workers = [pid for row in status["models"] for pid in row["workers"]["pids"]]
+        load = Load(server.announced["front"])
+        load.start()
+        time.sleep(0.3)
+        assert server.stop(signal.SIGINT) == 0
+        load.stop()
+        assert {status for status, _ in load.counts} == {200}
+        for pid in (*workers, *status["pids"].values()):
+            assert ends_soon(pid)
+        assert not RuntimeFolder.of_deployment(server.deployment_file).path.exists()
+
+    def test_commands_say_that_nothing_serves(self, server: Server) -> None:
+        for command in (["status"], ["swap", "tutorial", "1.0"], ["predict", "tutorial", "{}"]):
+            refused = server.run(*command, check=False)
+            assert refused.returncode == 3
+            assert "statehouse serve" in refused.stderr
+
+    def test_a_start_restores_the_deployment_and_one_that_cannot_start_takes_no_other_down(
+        self, server: Server
+    ) -> None:
+        model = server.read_deployment()["models"]["tutorial"]
+        default, previous = model["default"], model["previous"]
+        damage_tensors(server, previous)
+        server.start()
+        assert server.announced["ready"] is False
+        answer = server.reader.get("/ready")
+        assert answer.status_code == 503
+        [missing] = answer.json()["missing"]
+        assert missing.startswith(f"tutorial {previous}")
+        assert "SHA-256" in missing
+        assert answer_of(server).headers["x-model-version"] == default == "4.0"
+        assert answer_of(server, f"/predictions/tutorial/{previous}").status_code == 503
+        assert server.model("tutorial", previous)["state"] == "FAILED"
+
+    def test_killed_by_sigkill_it_leaves_nothing_serving(self, server: Server) -> None:
+        status = server.status()
+        workers = [pid for row in status["models"] for pid in row["workers"]["pids"]]
+        assert server.process is not None
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+        for pid in (*status["pids"].values(), *workers):
+            assert ends_soon(pid)
+        server.start()
+        assert answer_of(server).headers["x-model-version"] == "4.0"
+
+
+def test_a_deployment_is_made_of_the_highest_versions(
+    make_server: Callable[[], Server], tutorial: Path
+) -> None:
+    server = make_server()
+    for version in ("1.9", "1.10"):
+        publish_tutorial(server, tutorial, version)
+    from scripts.serve import deployment_to_serve
+
+    (server.store / "stray").mkdir()
+    steps: list[Step] = []
+    deployment = deployment_to_serve(server.deployment_file, steps.append)
+    assert [step.state for step in steps] == ["failed", "done"]
+    assert deployment.models["tutorial"].default == "1.10"
+    assert server.read_deployment()["models"]["tutorial"]["versions"].keys() == {"1.10"}

@@ -1,0 +1,153 @@
+"""New versions that misbehave, swapped in under counted load: the old one keeps answering, each has its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.faults.conftest import FaultyServer
+from tests.faults.load import Counted, body_of
+from tests.faults.moody_nets import POISON
+
+CALM_AND_POISON = (*(body_of(1, 2, 3, 4) for _ in range(4)), body_of(1, POISON, 3, 4))
+# How many requests can be in one worker, or on their way to it, when it ends.
+IN_FLIGHT = 24
+
+
+@pytest.fixture
+def server(served: FaultyServer) -> Iterator[FaultyServer]:
+    """Whatever a test does, 1.0 serves afterwards."""
+    yield served
+    assert served.serving() == "1.0"
+    assert served.is_ready()
+
+
+def refused(server: FaultyServer, version: str, *options: str) -> tuple[str, Counted]:
+    """Swap under load; return the reason, and the load's count."""
+    with server.load() as load:
+        server.wait_until(lambda: load.answered > 50)
+        done = server.run("swap", "moody", version, *options, check=False)
+        beyond = load.answered + 100
+        server.wait_until(lambda: load.answered > beyond)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    return done.stderr, load.result
+
+
+def assert_gone(server: FaultyServer, version: str) -> None:
+    assert {row["version"] for row in server.status()["models"]} == {"1.0"}
+    assert server.read_deployment()["models"]["moody"]["versions"].keys() == {"1.0"}
+    assert server.ask(f"moody/{version}").status_code == 404
+    assert not server.deployment_file.with_suffix(".pending.json").exists()
+
+
+def last(server: FaultyServer) -> dict[str, Any]:
+    return server.history()[-1]
+
+
+@pytest.mark.parametrize(
+    ("version", "mood", "reason"),
+    [("2.0", "unloadable", "not in the mood"), ("2.1", "wrong", "golden")],
+)
+def test_what_does_not_prove_itself_is_refused(
+    server: FaultyServer, version: str, mood: str, reason: str
+) -> None:
+    server.publish(version, mood)
+    told, counted = refused(server, version)
+    assert reason in told
+    assert counted.answers.keys() == {(200, "1.0")}
+    assert not counted.errors
+    assert_gone(server, version)
+    assert reason in last(server)["reason"]
+    assert (last(server)["outcome"], last(server)["failed"]) == ("failed", 0)
+
+
+def test_a_flipped_byte_is_refused(server: FaultyServer) -> None:
+    server.publish("2.2")
+    checkpoint = server.store / "moody-2.2" / "checkpoint.pt"
+    checkpoint.chmod(0o644)
+    content = bytearray(checkpoint.read_bytes())
+    content[len(content) // 2] ^= 1
+    checkpoint.write_bytes(content)
+    told, counted = refused(server, "2.2")
+    assert "SHA-256" in told
+    assert counted.answers.keys() == {(200, "1.0")}
+    assert_gone(server, "2.2")
+
+
+class TestOnRealRequests:
+    """Published and verified, and then something comes that no golden example had."""
+
+    def poisoned(
+        self, server: FaultyServer, version: str, *options: str, rate: float = 150
+    ) -> tuple[str, Counted]:
+        with server.load(rate=rate, connections=0, bodies=CALM_AND_POISON) as load:
+            server.wait_until(lambda: load.answered > 60)
+            done = server.run("swap", "moody", version, *options, check=False)
+            beyond = load.answered + 100
+            server.wait_until(lambda: load.answered > beyond)
+        assert done.returncode == 1
+        assert load.result.served_by >= {"1.0"}
+        assert not load.result.errors
+        assert {found for status, found in load.result.answers if status != 200} <= {version}
+        assert_gone(server, version)
+        assert last(server)["outcome"] == "rolled back"
+        assert last(server)["serving"] == "1.0"
+        assert [step["name"] for step in last(server)["steps"]][-2:] == ["roll back", "drain"]
+        return done.stderr, load.result
+
+    def test_one_that_crashes_is_rolled_back(self, server: FaultyServer) -> None:
+        server.publish("3.0", "crash")
+        told, counted = self.poisoned(server, "3.0", "--watch", "20s", rate=40)
+        assert "answers failed" in told
+        assert set(counted.statuses) <= {200, 500, 503, 507}
+        assert 0 < counted.failed == last(server)["failed"] <= IN_FLIGHT
+
+    def test_one_that_crashes_on_a_share_is_rolled_back_before_the_flip(self, server: FaultyServer) -> None:
+        server.publish("3.1", "crash")
+        told, counted = self.poisoned(server, "3.1", "--canary", "10%,100%", "--step", "20s", rate=40)
+        assert "answers failed" in told
+        assert 0 < counted.failed <= IN_FLIGHT
+        assert "flip" not in [step["name"] for step in last(server)["steps"]]
+
+    def test_one_that_gives_nan_is_rolled_back(self, server: FaultyServer) -> None:
+        server.publish("3.2", "nan")
+        told, counted = self.poisoned(server, "3.2", "--watch", "20s")
+        assert "answers failed" in told
+        assert set(counted.statuses) == {200, 500}
+        assert counted.failed == last(server)["failed"]
+
+    @pytest.mark.parametrize(
+        ("version", "options"),
+        [("3.3", ("--watch", "30s")), ("3.4", ("--canary", "30%,100%", "--step", "30s"))],
+    )
+    def test_a_slow_one_is_rolled_back(
+        self, server: FaultyServer, version: str, options: tuple[str, ...]
+    ) -> None:
+        server.publish(version, "slow", sleep_seconds=0.4)
+        told, counted = self.poisoned(server, version, *options, rate=20)
+        assert "99 % of answers took" in told
+        assert counted.failed == 0
+        assert last(server)["slowest_seconds"] >= 0.4
+
+    def test_a_crash_that_nobody_watches_costs_what_was_in_flight(self, server: FaultyServer) -> None:
+        server.publish("3.5", "crash")
+        server.run("swap", "moody", "3.5")
+        with server.load(rate=50) as load:
+            server.wait_until(lambda: load.answered > 50)
+            assert server.ask("moody", 1, POISON).status_code in (500, 503, 507)
+            beyond = load.answered + 100
+            server.wait_until(lambda: load.answered > beyond)
+        assert load.result.served_by == {"3.5"}
+        assert not load.result.errors
+        assert load.result.failed <= IN_FLIGHT
+        server.wait_until(server.is_ready)
+        server.run("swap", "moody", "1.0", "--retire")
+        assert_retired(server, "3.5")
+
+
+def assert_retired(server: FaultyServer, version: str) -> None:
+    assert server.ask(f"moody/{version}").status_code == 410
+    assert {row["version"] for row in server.status()["models"]} == {"1.0"}

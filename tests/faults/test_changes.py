@@ -1,0 +1,148 @@
+"""What operators do all day, under counted load: it loses nothing, and the history says all of it."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import socket
+import subprocess
+import threading
+from typing import Any
+
+import httpx
+
+from tests.e2e.server import STATEHOUSE
+from tests.faults.conftest import FaultyServer
+from tests.faults.load import CountedLoad
+
+WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+def assert_lost_nothing(*loads: CountedLoad) -> None:
+    for load in loads:
+        assert load.result.statuses.keys() == {200}
+        assert not load.result.errors
+
+
+def assert_complete(entry: dict[str, Any], kind: str, before: str | None, after: str) -> None:
+    assert (entry["kind"], entry["name"], entry["outcome"]) == (kind, "moody", "done")
+    assert WHEN.fullmatch(entry["when"])
+    assert (entry["user"], entry["host"]) == (getpass.getuser(), socket.gethostname())
+    assert entry["from"]["version"] == before
+    assert entry["to"]["version"] == after
+    for side in ("from", "to"):
+        assert re.fullmatch(r"[0-9a-f]{64}", entry[side]["digest"])
+    assert all(step["ok"] and step["seconds"] >= 0 for step in entry["steps"])
+    assert entry["seconds"] >= sum(step["seconds"] for step in entry["steps"])
+    assert entry["requests"] > 0
+    assert entry["failed"] == 0
+    assert 0 <= entry["slowest_seconds"] < 30
+    assert entry["reason"] is None
+
+
+def test_a_day_of_changes_loses_nothing(served: FaultyServer) -> None:
+    server = served
+    with server.load() as load, server.load("moody/1.0", rate=30, connections=1) as explicit:
+        server.wait_until(lambda: load.answered > 50)
+        server.run("swap", "moody", "1.1")
+        server.run("scale", "moody", "1.1", "2")
+        server.run("scale", "moody", "1.1", "1")
+        server.run("rollback", "moody")
+        server.run("swap", "moody", "1.1", "--watch", "3s", "--max-latency-ratio", "1000")
+        beyond = load.answered + 50
+        server.wait_until(lambda: load.answered > beyond)
+    assert_lost_nothing(load, explicit)
+    assert load.result.served_by == {"1.0", "1.1"}
+    assert explicit.result.served_by == {"1.0"}
+    history = server.history()
+    told = [("swap", "1.0", "1.1"), ("scale", "1.1", "1.1"), ("scale", "1.1", "1.1")]
+    told += [("rollback", "1.1", "1.0"), ("swap", "1.0", "1.1")]
+    for entry, (kind, before, after) in zip(history, told, strict=True):
+        assert_complete(entry, kind, before, after)
+    assert [step["name"] for step in history[0]["steps"]] == ["load", "verify", "flip", "drain"]
+    assert [step["name"] for step in history[3]["steps"]] == ["verify", "flip", "drain"]  # at once
+    assert server.model("moody", "1.1")["workers"]["ready"] == 1
+
+
+def test_a_canary_that_does_well_becomes_the_default(served: FaultyServer) -> None:
+    server = served
+    options = ("--canary", "20%,100%", "--step", "2s", "--max-latency-ratio", "1000")
+    with server.load() as load:
+        server.wait_until(lambda: load.answered > 50)
+        server.run("swap", "moody", "1.2", *options)
+        beyond = load.answered + 50
+        server.wait_until(lambda: load.answered > beyond)
+    assert_lost_nothing(load)
+    steps = [step["name"] for step in server.history()[-1]["steps"]]
+    assert steps[:5] == ["load", "verify", "canary 20%", "canary 100%", "flip"]
+    # 1.1 is kept to go back to; what was kept before it is not.
+    assert {row["version"] for row in server.status()["models"]} == {"1.1", "1.2"}
+
+
+def test_a_roll_back_to_what_is_not_loaded_any_more_is_a_full_swap(served: FaultyServer) -> None:
+    server = served
+    server.run("retire", "moody", "1.1")
+    with server.load() as load:
+        server.wait_until(lambda: load.answered > 50)
+        server.run("rollback", "moody")
+    assert_lost_nothing(load)
+    assert server.serving() == "1.1"
+    assert server.history()[-1]["steps"][0]["name"] == "load"
+
+
+def test_retiring_waits_for_requests_that_name_it_and_refuses_them_then(served: FaultyServer) -> None:
+    server = served
+    slow: list[httpx.Response] = []
+    waiting = threading.Thread(target=lambda: slow.append(server.ask("moody/1.2", 12)))  # two seconds
+    waiting.start()
+    server.wait_until(lambda: server.model("moody", "1.2")["workers"]["ready"] == 1)
+    with server.load() as load:
+        server.run("retire", "moody", "1.2")
+        waiting.join()
+    assert slow[0].status_code == 200
+    assert_lost_nothing(load)
+    refused = server.ask("moody/1.2")
+    assert refused.status_code == 410
+    assert "retired" in refused.json()["detail"]
+    default = server.run("retire", "moody", "1.1", "--drain", "5s", check=False)
+    assert default.returncode == 0  # the last one may go
+    assert server.ask().status_code == 404
+    server.run("swap", "moody", "1.1")
+    assert server.serving() == "1.1"
+
+
+def test_retiring_the_default_beside_others_is_refused(served: FaultyServer) -> None:
+    served.run("swap", "moody", "1.0")
+    refused = served.run("retire", "moody", "1.0", check=False)
+    assert refused.returncode == 1
+    assert "is the default" in refused.stderr
+    assert served.serving() == "1.0"
+
+
+def test_the_second_operator_waits_or_is_told(served: FaultyServer) -> None:
+    server = served
+    first = subprocess.Popen(
+        [STATEHOUSE, "swap", "moody", "1.2"], cwd=server.folder, stderr=subprocess.PIPE, text=True
+    )
+    assert first.stderr is not None
+    server.wait_until(server.deployment_file.with_suffix(".pending.json").exists)
+    told = server.run("swap", "moody", "1.1", "--no-wait", check=False)
+    assert told.returncode == 1
+    assert f"swap moody by {getpass.getuser()} is running" in told.stderr
+    waited = server.run("swap", "moody", "1.0")
+    assert first.wait() == 0
+    assert "waiting for swap moody" in waited.stdout + waited.stderr
+    assert server.serving() == "1.0"
+    again = server.run_json("swap", "moody", "1.0")
+    assert (again["changed"], again["serving"]) == (False, "1.0")
+
+
+def test_what_no_change_can_mean_is_refused_in_words(served: FaultyServer) -> None:
+    for command in (["swap", "moody", "9.9"], ["swap", "a b", "1.0"], ["scale", "moody", "9.9", "2"]):
+        refused = served.run(*command, check=False)
+        assert refused.returncode != 0
+        assert "Traceback" not in refused.stderr
+        assert "Internal" not in refused.stderr
+    nothing = served.run("rollback", "unknown", check=False)
+    assert "no version to roll back to" in nothing.stderr
+    assert served.serving() == "1.0"

@@ -1,0 +1,141 @@
+"""SIGKILL to Java, to the front, to workers, under counted load: what was in flight there fails, all else waits."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from tests.faults.conftest import FaultyServer
+from tests.faults.load import Counted
+from tests.scripts.test_child_process import ends_soon
+
+# Of four clients that wait and 100 requests per second, so many can be in flight at one moment.
+IN_FLIGHT = 24
+
+
+@pytest.fixture(scope="module")
+def server(served: FaultyServer) -> FaultyServer:
+    """Two versions loaded, 1.1 the default."""
+    served.run("swap", "moody", "1.1")
+    return served
+
+
+def kill(server: FaultyServer, which: str) -> int:
+    pid = server.status()["pids"][which]
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def heal(server: FaultyServer, which: str) -> Counted:
+    """Kill a server under load; return the load's count once all that is desired is back."""
+    with server.load(rate=100) as load, server.load("moody/1.0", rate=20, connections=0) as explicit:
+        server.wait_until(lambda: load.answered > 50)
+        pid = kill(server, which)
+        server.wait_until(lambda: server.status()["pids"][which] not in (pid, None) and server.is_ready())
+        beyond = load.answered + 100
+        server.wait_until(lambda: load.answered > beyond)
+    assert explicit.result.served_by == {"1.0"}
+    assert explicit.result.failed <= IN_FLIGHT
+    return load.result
+
+
+def test_a_killed_java_is_back_unaided(server: FaultyServer) -> None:
+    workers = [pid for row in server.status()["models"] for pid in row["workers"]["pids"]]
+    counted = heal(server, "torchserve")
+    assert counted.served_by == {"1.1"}
+    assert not counted.errors  # what was in flight got an answer, if a bad one
+    assert set(counted.statuses) <= {200, 502, 503, 504}
+    assert counted.failed <= IN_FLIGHT
+    assert server.serving() == "1.1"
+    for pid in workers:
+        assert ends_soon(pid)
+
+
+def test_a_killed_front_is_back_unaided(server: FaultyServer) -> None:
+    counted = heal(server, "front")
+    assert counted.served_by == {"1.1"}
+    assert set(counted.statuses) == {200}
+    assert counted.errors.total() <= IN_FLIGHT
+    assert set(counted.errors) <= {"connection_reset", "closed_before_answer", "closed_inside_answer"}
+
+
+def test_both_killed_at_once_are_back_unaided(server: FaultyServer) -> None:
+    server.wait_until(server.is_ready)
+    pids = server.status()["pids"]
+    for pid in pids.values():
+        os.kill(pid, signal.SIGKILL)
+    assert server.serving() == "1.1"
+    server.wait_until(server.is_ready)
+    assert set(server.status()["pids"].values()).isdisjoint(pids.values())
+
+
+def test_a_killed_worker_is_back_unaided(server: FaultyServer) -> None:
+    with server.load(rate=100) as load:
+        server.wait_until(lambda: load.answered > 50)
+        [pid] = server.model("moody", "1.1")["workers"]["pids"]
+        os.kill(pid, signal.SIGKILL)
+        server.wait_until(
+            lambda: server.model("moody", "1.1")["workers"]["pids"] != [pid] and server.is_ready()
+        )
+        beyond = load.answered + 100
+        server.wait_until(lambda: load.answered > beyond)
+    counted = load.result
+    assert counted.served_by == {"1.1"}
+    assert not counted.errors
+    assert set(counted.statuses) <= {200, 500, 503, 507}
+    assert counted.failed <= IN_FLIGHT
+
+
+def test_workers_that_torchserve_has_given_up_on_are_healed(server: FaultyServer) -> None:
+    """Files are away for so long that TorchServe stops trying, and then back: for all workers, and for one of two."""
+    server.run("scale", "moody", "1.0", "2")
+    folders = [server.store / f"moody-{version}" for version in ("1.0", "1.1")]
+    with server.load(rate=20, connections=2) as load, server.load("moody/1.0", rate=50) as other:
+        server.wait_until(lambda: load.answered > 20)
+        for version, folder in zip(("1.0", "1.1"), folders, strict=True):
+            pid = server.model("moody", version)["workers"]["pids"][0]
+            folder.rename(server.folder / folder.name)
+            os.kill(pid, signal.SIGKILL)
+        told = [f"moody {version} cannot be healed now" for version in ("1.0", "1.1")]
+        server.wait_until(lambda: all(each in server.log.read_text() for each in told))
+        for folder in folders:
+            (server.folder / folder.name).rename(folder)
+        server.wait_until(server.is_ready)
+        beyond = load.answered + 20
+        server.wait_until(lambda: load.answered > beyond)
+    assert other.result.served_by == {"1.0"}
+    assert other.result.failed <= IN_FLIGHT
+    assert load.result.served_by == {"1.1"}
+    assert not load.result.errors
+    # What TorchServe had when it gave up it fails, or forgets until the front's deadline. What waits at the front
+    # longer than that, should healing take so long here, is told so by 503.
+    assert load.result.statuses.keys() <= {200, 500, 503, 504, 507}
+    assert load.result.failed - load.result.statuses[503] <= IN_FLIGHT
+    for version, workers in (("1.0", 2), ("1.1", 1)):
+        assert server.model("moody", version)["workers"]["ready"] == workers
+
+
+def test_the_supervisor_ends_its_servers_when_it_is_stopped(server: FaultyServer) -> None:
+    status = server.status()
+    workers = [pid for row in status["models"] for pid in row["workers"]["pids"]]
+    assert server.stop() == 0
+    for pid in (*workers, *status["pids"].values()):
+        assert ends_soon(pid)
+
+
+def test_a_default_that_could_not_start_is_swapped_away_from_and_healed(server: FaultyServer) -> None:
+    folder, away = server.store / "moody-1.1", server.folder / "away"
+    folder.rename(away)
+    server.start()
+    assert server.announced["ready"] is False
+    assert server.ask().status_code == 503
+    assert server.ask("moody/1.0").status_code == 200
+    server.run("swap", "moody", "1.0")
+    assert server.serving() == "1.0"
+    assert server.model("moody", "1.1")["state"] == "FAILED"
+    away.rename(folder)
+    server.wait_until(server.is_ready)
+    assert server.ask("moody/1.1").status_code == 200
+    assert server.serving() == "1.0"
