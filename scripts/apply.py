@@ -140,11 +140,16 @@ async def _carry_out(change: Change, step: PlannedStep) -> None:
 
 
 def _told(settings: VersionSettings) -> str:
-    return f"{settings.workers} worker{'s' if settings.workers > 1 else ''}"
+    return f"{settings.total_workers} worker{'s' if settings.total_workers > 1 else ''}"
 
 
 def _changes(before: VersionSettings, after: VersionSettings) -> Iterator[str]:
     for field in VersionSettings.model_fields:
         old, new = getattr(before, field), getattr(after, field)
         if old != new:
-            yield f"{field} {old} → {new}"
+            yield f"{field} {_told_value(old)} → {_told_value(new)}"
+
+
+def _told_value(value: object) -> str:
+    lanes = value if isinstance(value, tuple) else ()
+    return " / ".join(lane.told() for lane in lanes) or str(value)

@@ -23,7 +23,7 @@ from scripts.apply import apply, read_plan
 from scripts.change import Asked, Change, run_change
 from scripts.change_request import ChangeRequest, retired, scaled
 from scripts.errors import ArgumentError
-from scripts.loading import LoadedVersion
+from scripts.loaded_version import LoadedVersion
 from scripts.steps import Report
 from scripts.supervisor import Supervisor
 from scripts.swap import SwapResult, rollback, swap
@@ -142,11 +142,11 @@ async def status_of(supervisor: Supervisor) -> Json:
             "architecture": loaded.published.manifest.architecture if loaded.published else None,
             "task": loaded.published.manifest.task if loaded.published else None,
             "workers": {
-                "ready": loaded.status.ready_workers,
-                "desired": loaded.settings.workers,
-                "pids": [worker.pid for worker in loaded.status.workers],
+                "ready": loaded.ready_workers,
+                "desired": loaded.settings.total_workers,
+                "pids": [worker.pid for worker in loaded.workers],
             },
-            "queued_requests": loaded.status.queued_requests,
+            "queued_requests": loaded.queued_requests,
             "latency": asdict(latency) if latency else None,
             "load_seconds": loaded.load_seconds,
         }

@@ -18,6 +18,7 @@ from scripts.store import PublishedVersion
 from scripts.validation import dotted, problems_of
 
 DEPLOYMENT_FILE = "deployment.yaml"
+MAX_LANES = 4
 HEADER = (
     "# The desired state. `statehouse` writes this file: comments of yours do not survive its next change.\n"
 )
@@ -82,14 +83,54 @@ class Limits(_Section):
     keep_free_bytes: int = Field(default=256 * 1024 * 1024, ge=0)  # memory that no new version may take
 
 
+class LaneSettings(_Section):
+    """One lane of a version: workers of its own, that take batches of one size."""
+
+    batch_size: int = Field(default=8, ge=1, le=1024)
+    # How long a batch waits to fill; 0: not at all, and then no batch has more than two requests.
+    max_batch_delay_ms: int = Field(default=1, ge=0, le=60_000)
+    up_to: int | None = Field(default=None, ge=1)  # requests in flight; the last lane has no bound
+
+    def told(self) -> str:
+        """Return it as people read it: ``4 (1 ms, up to 16)``."""
+        bound = f", up to {self.up_to}" if self.up_to else ""
+        return f"{self.batch_size} ({self.max_batch_delay_ms} ms{bound})"
+
+
+ONE_LANE = (LaneSettings(),)
+# Measured (benchmarks/): a batch that does not fill waits, one that is too small costs throughput.
+THREE_LANES = (
+    LaneSettings(batch_size=1, up_to=2),
+    LaneSettings(batch_size=4, up_to=16),
+    LaneSettings(batch_size=32),
+)
+
+
 class VersionSettings(_Section):
     """How one version is run on this machine."""
 
-    workers: int = Field(default=1, ge=1, le=256)
-    batch_size: int = Field(default=8, ge=1, le=1024)
-    # TorchServe takes 0 for its own default, 100 ms.
-    max_batch_delay_ms: int = Field(default=1, ge=1, le=60_000)
-    threads: int = Field(default=1, ge=1, le=256)
+    workers: int = Field(default=1, ge=1, le=256)  # of each lane
+    threads: int = Field(default=1, ge=1, le=256)  # of each worker
+    lanes: tuple[LaneSettings, ...] = THREE_LANES
+
+    @property
+    def total_workers(self) -> int:
+        """How many processes that makes."""
+        return self.workers * len(self.lanes)
+
+    @model_validator(mode="after")
+    def _lanes_ascend(self) -> Self:
+        if not 1 <= len(self.lanes) <= MAX_LANES:
+            raise ValueError(f"lanes: 1 to {MAX_LANES} are possible, not {len(self.lanes)}")
+        sizes = [lane.batch_size for lane in self.lanes]
+        bounds = [lane.up_to for lane in self.lanes[:-1]]
+        if sorted(set(sizes)) != sizes:
+            raise ValueError(f"lanes: batch sizes must ascend; they are {sizes}")
+        if None in bounds or sorted(set(bounds), key=lambda bound: bound or 0) != bounds:
+            raise ValueError(f"lanes: all but the last need up_to, and it must ascend; they are {bounds}")
+        if self.lanes[-1].up_to is not None:
+            raise ValueError("lanes: the last takes any number of requests: give it no up_to")
+        return self
 
 
 class ModelDeployment(_Section):
@@ -145,7 +186,12 @@ def read_deployment(path: Path) -> Deployment:
 
 def write_deployment(path: Path, deployment: Deployment) -> None:
     """Write the desired state, wholly or not at all; DeploymentWriteError when it cannot be written."""
-    text = yaml.safe_dump(deployment.model_dump(), sort_keys=False, allow_unicode=True)
+    text = yaml.safe_dump(
+        deployment.model_dump(mode="json", exclude_none=True),
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=None,
+    )
     try:
         write_durably(path, (HEADER + text).encode())
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from scripts.loading import LoadedVersion
+from scripts.loaded_version import LoadedVersion
 from scripts.supervisor import Supervisor
 
 POLL_SECONDS = 0.05
@@ -29,16 +29,17 @@ async def drain(
 
 
 async def _idle(supervisor: Supervisor, loaded: LoadedVersion, *, explicit: bool) -> bool:
-    lane = loaded.lane
     if not supervisor.torchserve.process.running:
         return True
-    by_default = await supervisor.front.in_flight(lane.name, lane.torchserve_version, "default")
-    by_version = await supervisor.front.in_flight(lane.name, lane.torchserve_version, "explicit")
+    by_default = await supervisor.front.in_flight(loaded.name, loaded.loading, "default")
+    by_version = await supervisor.front.in_flight(loaded.name, loaded.loading, "explicit")
     if by_default or (explicit and by_version):
         return False
     if by_version:
         return True  # the queue and the workers hold those: they cannot tell gRPC's apart
     # What the front does not see: gRPC.
-    status = await supervisor.torchserve.describe(lane)
-    rows = supervisor.metrics.rows_in_flight(loaded.metrics_folder)
-    return status.queued_requests == 0 and rows == 0
+    for lane in loaded.lanes:
+        status = await supervisor.torchserve.describe(lane)
+        if status.queued_requests or supervisor.metrics.rows_in_flight(loaded.metrics_folder(lane)):
+            return False
+    return True

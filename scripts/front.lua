@@ -14,15 +14,15 @@ local function now()
     return time.sec + time.usec / 1e6
 end
 
--- Waits until the request's version has a lane and the server is there; says then which version and lane those are.
+-- Waits until the request's version has lanes and the server is there; says then which version and lanes those are.
 core.register_action("settle", { "http-req" }, function(txn)
     local name, version = txn:get_var("txn.name"), txn:get_var("txn.version")
     local by_default = txn:get_var("txn.how") == "default"
-    local lane
+    local route
     local function cannot_be_served()
         if by_default then version = defaults:lookup(name) or "" end
-        lane = lanes:lookup(name .. "/" .. version)
-        return lane == LOADING or (lane and lane ~= DOWN and txn.f:nbsrv("model_server") < 1)
+        route = lanes:lookup(name .. "/" .. version)
+        return route == LOADING or (route and route ~= DOWN and txn.f:nbsrv("model_server") < 1)
     end
     local deadline = now() + longest_seconds
     while cannot_be_served() and now() < deadline do
@@ -30,5 +30,5 @@ core.register_action("settle", { "http-req" }, function(txn)
     end
     txn:set_var("txn.version", version)
     txn:set_var("txn.key", name .. "/" .. version)
-    if lane then txn:set_var("txn.lane", lane) else txn:unset_var("txn.lane") end
+    if route then txn:set_var("txn.lanes", route) else txn:unset_var("txn.lanes") end
 end, 0)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -118,14 +119,28 @@ class Front:
         """Give the front TorchServe's inference token; new at each start of Java."""
         await self._set(TOKEN, "inference", token)
 
-    async def set_lane(self, name: str, version: str, *, torchserve_version: str, digest: str) -> None:
-        """Let requests that name ``version`` through, to one lane of it."""
+    async def set_lanes(
+        self, name: str, version: str, lanes: Sequence[tuple[str, int | None]], *, loading: str, digest: str
+    ) -> None:
+        """Let requests that name ``version`` through, each to one of its lanes.
+
+        ``lanes`` are TorchServe versions (MAX_LANES at most), each with the number of requests in flight up to which
+        it is chosen; the last takes any number. What is in flight is counted under ``loading``.
+        """
+        bounded = [f"{lane}|{up_to or ''}" for lane, up_to in lanes[:-1]]
+        route = "|".join([loading, *bounded, lanes[-1][0]])
+        if self._maps[LANES].entries.get(f"{name}/{version}") == route:
+            return
         await self._remove(RETIRED, f"{name}/{version}")
         await self._set(DIGESTS, f"{name}/{version}", digest)
-        await self._set(LANES, f"{name}/{version}", torchserve_version)
+        await self._set(LANES, f"{name}/{version}", route)
+
+    def serves(self, name: str, version: str) -> bool:
+        """Whether requests that name ``version`` are let through now."""
+        return self._maps[LANES].entries.get(f"{name}/{version}", DOWN) not in (LOADING, DOWN)
 
     async def hold(self, name: str, version: str) -> None:
-        """Let requests that name ``version`` wait until its lane is set again, or removed."""
+        """Let requests that name ``version`` wait until its lanes are set again, or removed."""
         if f"{name}/{version}" in self._maps[LANES].entries:
             await self._set(LANES, f"{name}/{version}", LOADING)
 
@@ -170,9 +185,9 @@ class Front:
         """Have no more of them sent."""
         await self._remove(WATCHED, name)
 
-    async def in_flight(self, name: str, torchserve_version: str, how: Literal["default", "explicit"]) -> int:
-        """Return how many requests to a lane, asked for by default or by its version, have no answer yet."""
-        answer = await self._ask(f"show table inflight key {name}/{torchserve_version}/{how}")
+    async def in_flight(self, name: str, loading: str, how: Literal["default", "explicit"]) -> int:
+        """Return how many requests to a version, asked for by default or by name, have no answer yet."""
+        answer = await self._ask(f"show table inflight key {name}/{loading}/{how}")
         found = re.search(r" use=(\d+) ", answer)
         return int(found[1]) if found else 0
 

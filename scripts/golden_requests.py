@@ -7,7 +7,7 @@ import httpx
 from handlers.golden import compare, read_golden
 from handlers.request import UNCOUNTED_HEADER
 from scripts.errors import GoldenRequestError
-from scripts.loading import LoadedVersion
+from scripts.loaded_version import LoadedVersion
 from scripts.supervisor import Supervisor
 
 TIMEOUT_SECONDS = 60

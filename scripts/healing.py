@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from models.errors import StatehouseError
 from scripts.drain import drain
 from scripts.errors import ServerError
-from scripts.loading import LoadedVersion, VersionState
+from scripts.loaded_version import LoadedVersion, VersionState
 from scripts.steps import Report, Step
 from scripts.supervisor import Supervisor
 
@@ -112,12 +112,12 @@ class Healer:
         for key, loaded in list(self._supervisor.versions.items()):
             if not loaded.works:
                 self._held.discard(key)
-            elif loaded.status.ready_workers == 0:
+            elif loaded.ready_workers == 0:
                 self._held.add(key)
                 await self._supervisor.front.hold(*key)
-            elif key in self._held:
+            elif key in self._held or self._supervisor.front.serves(*key):
                 self._held.discard(key)
-                await self._supervisor.let_through(loaded)
+                await self._supervisor.let_through(loaded)  # past a lane without workers
 
     async def _keep_the_versions(self) -> None:
         await asyncio.sleep(LOOK_SECONDS)
@@ -147,7 +147,7 @@ class Healer:
         if supervisor.versions.get((loaded.name, loaded.version)) is not loaded or not unwell:
             return  # while this waited for its turn, a change has seen to it, or it is well again
         what = f"{loaded.name} {loaded.version}"
-        ready = f"{loaded.status.ready_workers} of {loaded.settings.workers} workers"
+        ready = f"{loaded.ready_workers} of {loaded.settings.total_workers} workers"
         self._say(f"{what} is {loaded.state.lower()}, {ready}: starting it again")
         try:
             await self._replace(loaded)
@@ -159,12 +159,12 @@ class Healer:
             self._say(f"{what} is well again", ok=True)
 
     async def _replace(self, loaded: LoadedVersion) -> None:
-        """Bring up a fresh lane of the same version beside the old one, and send requests there."""
+        """Bring the same version up once more beside itself, and send requests there."""
         supervisor = self._supervisor
         fresh = supervisor.successor_of(loaded)
         await supervisor.loader.load(fresh)
         await supervisor.put_in_place(fresh)
-        if loaded.status.ready_workers:
+        if loaded.ready_workers:
             await drain(supervisor, loaded, explicit=True, deadline_seconds=DRAIN_SECONDS)
         await supervisor.stop_version(loaded)
 

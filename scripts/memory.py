@@ -23,11 +23,11 @@ def refuse_if_too_large(
     """Raise NotEnoughMemoryError, with ``hint``, when the workers of a version would not fit beside what runs."""
     published = supervisor.store.get(name, version)
     weights = published.manifest.files[published.manifest.checkpoint].size_bytes
-    needed = round(settings.workers * WORKER_BYTES + WEIGHTS_FACTOR * weights)
+    needed = round(settings.total_workers * WORKER_BYTES + WEIGHTS_FACTOR * weights)
     free = available_bytes() - supervisor.deployment.limits.keep_free_bytes
     if needed > free:
         raise NotEnoughMemoryError(
-            f"{name} {version} needs about {needed >> 20:,} MiB ({settings.workers} workers, "
+            f"{name} {version} needs about {needed >> 20:,} MiB ({settings.total_workers} workers, "
             f"{weights >> 20:,} MiB of weights), and {max(free, 0) >> 20:,} MiB are free. {hint}, "
             "or give it fewer workers."
         )

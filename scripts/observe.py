@@ -12,7 +12,7 @@ from scripts.deployment import Deployment
 from scripts.drain import drain
 from scripts.errors import RolledBackError
 from scripts.judge import Limits, verdict
-from scripts.loading import LoadedVersion
+from scripts.loaded_version import LoadedVersion
 from scripts.outcomes import Outcomes
 
 LOOK_SECONDS = 0.5
@@ -111,8 +111,7 @@ async def _judged(
 
 async def _silent(change: Change, loaded: LoadedVersion, new: Outcomes) -> str | None:
     """A version that answers nothing has no outcome to be judged by."""
-    front, lane = change.supervisor.front, loaded.lane
-    waiting = await front.in_flight(lane.name, lane.torchserve_version, "default")
+    waiting = await change.supervisor.front.in_flight(loaded.name, loaded.loading, "default")
     if new.answered == 0 and waiting:
         return f"it answered none of the {waiting} requests that it was sent"
     return None

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from scripts import __version__
-from scripts.loading import LoadedVersion, VersionState
+from scripts.loaded_version import LoadedVersion, VersionState
 from scripts.supervisor import Supervisor
 
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -142,7 +142,7 @@ class _Reader:
             "state": loaded.state,
             "reason": loaded.reason,
             "digest": loaded.published.digest if loaded.published else None,
-            "workers": {"ready": loaded.status.ready_workers, "desired": loaded.settings.workers},
+            "workers": {"ready": loaded.ready_workers, "desired": loaded.settings.total_workers},
         }
 
     # -- KServe v1 and the Open Inference Protocol

@@ -8,7 +8,7 @@ from scripts.deployment import Deployment, VersionSettings
 from scripts.desired import with_version
 from scripts.drain import drain
 from scripts.errors import ChangeError
-from scripts.loading import LoadedVersion
+from scripts.loaded_version import LoadedVersion
 from scripts.memory import refuse_if_too_large
 
 DRAIN_SECONDS = 30.0
@@ -25,7 +25,9 @@ async def reconfigure(change: Change, version: str, settings: VersionSettings) -
     change.entry["to"] = (change.described(version) or {}) | {"workers": settings.workers}
     refuse_if_too_large(supervisor, name, version, settings, hint="Retire another version")
     fresh = supervisor.successor_of(old, settings)
-    async with change.step("load", f"{name} {version} ready in {settings.workers} workers, {told(settings)}"):
+    async with change.step(
+        "load", f"{name} {version} ready in {settings.total_workers} workers, {told(settings)}"
+    ):
         await supervisor.loader.load(fresh)
     desired_before = supervisor.deployment
     try:
@@ -71,4 +73,5 @@ def find(change: Change, version: str) -> LoadedVersion:
 
 def told(settings: VersionSettings) -> str:
     """Return the settings but for the workers, as people read them."""
-    return f"batches of {settings.batch_size}, {settings.threads} threads each"
+    lanes = " / ".join(str(lane.batch_size) for lane in settings.lanes)
+    return f"batches of {lanes}, {settings.threads} thread{'s' if settings.threads > 1 else ''} each"

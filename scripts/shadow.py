@@ -15,7 +15,7 @@ from handlers.request import UNCOUNTED_HEADER
 from scripts.agreement import Comparison, compare_answers
 from scripts.change import Change
 from scripts.errors import ArgumentError, ShadowError
-from scripts.loading import LoadedVersion
+from scripts.loaded_version import LoadedVersion
 from scripts.predict import content_type_of
 
 GOLDENS = "goldens"

@@ -24,7 +24,8 @@ from scripts.deployment import (
 from scripts.errors import EditedDeploymentError, TorchServeError
 from scripts.front import Front
 from scripts.journal import Journal
-from scripts.loading import LoadedVersion, VersionLoader, VersionState
+from scripts.loaded_version import LoadedVersion, VersionState
+from scripts.loading import VersionLoader
 from scripts.outcomes import OutcomeReceiver
 from scripts.runtime import RuntimeFolder
 from scripts.server_log import ServerLog
@@ -157,7 +158,7 @@ class Supervisor:
         deadline = time.monotonic() + DRAIN_SECONDS
         while self.torchserve.process.running and time.monotonic() < deadline:
             await self.look(fresh=True)
-            queued = sum(loaded.status.queued_requests for loaded in self.versions.values())
+            queued = sum(loaded.queued_requests for loaded in self.versions.values())
             if queued == 0 and self.metrics.rows_in_flight() == 0:
                 return
             await asyncio.sleep(0.1)
@@ -194,16 +195,14 @@ class Supervisor:
             await self.flip(fresh)
 
     async def let_through(self, loaded: LoadedVersion) -> None:
-        """Send requests that name a version to its lane."""
+        """Send requests that name a version to its lanes, those that have a worker."""
         digest = loaded.published.digest if loaded.published else ""
-        torchserve_version = loaded.lane.torchserve_version
-        await self.front.set_lane(
-            loaded.name, loaded.version, torchserve_version=torchserve_version, digest=digest
-        )
+        lanes = [(lane.torchserve_version, lane.up_to) for lane in loaded.usable_lanes]
+        await self.front.set_lanes(loaded.name, loaded.version, lanes, loading=loaded.loading, digest=digest)
 
     async def flip(self, loaded: LoadedVersion) -> None:
         """Send requests without a version to this one from now on, gRPC's as well."""
-        await self.torchserve.set_default(loaded.lane)
+        await self.torchserve.set_default(loaded.default_lane)
         await self.front.set_default(loaded.name, loaded.version)
 
     async def go_back(self, name: str, version: str, desired: Deployment) -> None:
@@ -225,7 +224,7 @@ class Supervisor:
         default = self.front.default_of(name)
         for each in sorted(staying, key=lambda each: each.version != default)[:1]:
             if self.torchserve.process.running:
-                await self.torchserve.set_default(each.lane)
+                await self.torchserve.set_default(each.default_lane)
 
     async def refuse_retired(self, loaded: LoadedVersion) -> None:
         """Refuse requests that name a version, and those that name none if it was the default."""
@@ -304,14 +303,15 @@ class Supervisor:
     async def _observe(self, loaded: LoadedVersion) -> None:
         if not loaded.works:
             return
-        try:
-            status = await self.torchserve.describe(loaded.lane)
-        except TorchServeError:
-            # It, or TorchServe, has ended meanwhile: whoever ended it or starts it again says what it is now.
-            if loaded.works and self.torchserve.process.running:
-                loaded.observe(LaneStatus((), 0))
-        else:
-            loaded.observe(status)
+        for lane in loaded.lanes:
+            try:
+                status = await self.torchserve.describe(lane)
+            except TorchServeError:
+                # It, or TorchServe, has ended meanwhile: whoever ended it or starts it again says what it is now.
+                if not loaded.works or not self.torchserve.process.running:
+                    return
+                status = LaneStatus((), 0)
+            loaded.observe(lane, status)
 
     async def what_is_missing(self) -> list[str]:
         """Return what keeps the server from being ready: nothing when every version has proved itself."""
@@ -337,4 +337,4 @@ class Supervisor:
 def _why_not_ready(loaded: LoadedVersion) -> str:
     if loaded.state is VersionState.FAILED:
         return loaded.reason or "failed"
-    return f"{loaded.status.ready_workers} of {loaded.settings.workers} workers are ready"
+    return f"{loaded.ready_workers} of {loaded.settings.total_workers} workers are ready"

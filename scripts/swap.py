@@ -15,7 +15,7 @@ from scripts.drain import drain
 from scripts.errors import ChangeError
 from scripts.golden_requests import send_golden_requests
 from scripts.judge import Limits
-from scripts.loading import LoadedVersion, VersionState
+from scripts.loaded_version import LoadedVersion, VersionState
 from scripts.memory import refuse_if_too_large
 from scripts.observe import canary, watch
 from scripts.shadow import ShadowOptions, shadow
@@ -109,7 +109,7 @@ async def bring_up(
     change.entry["to"] = change.described(version)
     if check_memory:
         refuse_if_too_large(supervisor, name, version, settings)
-    workers = f"{settings.workers} worker{'s' if settings.workers > 1 else ''}"
+    workers = f"{settings.total_workers} worker{'s' if settings.total_workers > 1 else ''}"
     async with change.step("load", f"{name} {version} loaded, golden examples right in {workers}"):
         try:
             return await supervisor.load(name, version, settings)

@@ -37,13 +37,14 @@ GIVE_UP_SECONDS = 5
 
 @dataclass(frozen=True)
 class Lane:
-    """One version as TorchServe knows it: a name and a private version of its own."""
+    """A version's workers for one batch size, as TorchServe knows it: a name and a private version of its own."""
 
     name: str
     version: str
     batch_size: int
     max_batch_delay_ms: int
     workers: int
+    up_to: int | None = None  # requests in flight for which the front chooses it
     generation: int = 0
 
     @property
@@ -235,6 +236,10 @@ class TorchServe:
         (folder / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
         (folder / "model-config.yaml").write_text(f"maxRetryTimeoutInSec: {GIVE_UP_SECONDS}\n")
         (folder / "statehouse.json").write_text(settings)
+
+    def is_prepared(self, lane: Lane) -> bool:
+        """Whether the lane has a folder in the private store: it is, or is about to be, registered."""
+        return (self._runtime.store / lane.folder_name).exists()
 
     def discard(self, lane: Lane) -> None:
         """Remove the lane's folder from the private store."""

@@ -2,6 +2,7 @@ import pytest
 
 from scripts.deployment import (
     Deployment,
+    LaneSettings,
     Listen,
     ModelDeployment,
     VersionSettings,
@@ -25,8 +26,12 @@ models:
     default: 1.10
     versions:
       1.9:
-      1.10: {workers: 2, batch_size: 32}
+      1.10: {workers: 2, lanes: [{batch_size: 32}]}
 """
+
+
+def lanes(text):
+    return f"models: {{a: {{default: 1.0, versions: {{1.0: {{lanes: [{text}]}}}}}}}}"
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ def test_reads_versions_as_they_are_written(path):
     assert deployment.models["digits"].default == "1.10"
     assert deployment.models["digits"].versions == {
         "1.9": VersionSettings(),
-        "1.10": VersionSettings(workers=2, batch_size=32),
+        "1.10": VersionSettings(workers=2, lanes=(LaneSettings(batch_size=32),)),
     }
     assert deployment.listen == Listen(front="0.0.0.0:80")
     assert deployment.limits.request_timeout_seconds == 5
@@ -89,7 +94,7 @@ models:
   ../digits:
     default: "1.0"
     versions:
-      "1.0": {workers: 0, batch_size: many}
+      "1.0": {workers: 0, lanes: [{batch_size: many}]}
   cancer:
     default: "2.0"
     versions:
@@ -103,7 +108,7 @@ models:
         "line 3, listen.port: there is no such setting",
         "line 5, models['../digits'] (the key): '../digits' cannot be a model's name",
         "line 8, models['../digits'].versions['1.0'].workers: Input should be greater",
-        "line 8, models['../digits'].versions['1.0'].batch_size",
+        "line 8, models['../digits'].versions['1.0'].lanes[0].batch_size",
         "line 9, models.cancer: default '2.0' is not among versions ['1.0']",
     ):
         assert expected in text
@@ -121,10 +126,15 @@ models:
         ("models: {a: {default: 1.0}}", "models.a.versions: Field required"),
         ("listen: {front: '127.0.0.1:1', grpc: '127.0.0.1:1'}", "must listen on different addresses"),
         (
-            "models: {a: {default: 1.0, versions: {1.0: {max_batch_delay_ms: 0}}}}",
-            "greater than or equal to 1",
+            "models: {a: {default: 1.0, versions: {1.0: {lanes: [{max_batch_delay_ms: -1}]}}}}",
+            "greater than or equal to 0",
         ),
         ("architectures: [../evil.py]", "architectures[0]"),
+        (lanes("{batch_size: 8, up_to: 4}, {batch_size: 4}"), "batch sizes must ascend; they are [8, 4]"),
+        (lanes("{batch_size: 4}, {batch_size: 8}"), "all but the last need up_to"),
+        (lanes("{batch_size: 1, up_to: 4}, {batch_size: 2, up_to: 2}, {batch_size: 4}"), "it must ascend"),
+        (lanes("{batch_size: 4, up_to: 4}"), "the last takes any number"),
+        (lanes(""), "1 to 4 are possible, not 0"),
     ],
 )
 def test_one_problem(path, text, problem):

@@ -102,9 +102,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFront]:
     front = running.front
     running.do(front.set_token("secret"))
     for version in ("1.0", "2.0"):
-        running.do(front.set_lane("digits", version, torchserve_version=f"{version}-b8", digest=DIGEST))
+        running.do(
+            front.set_lanes(
+                "digits", version, [(f"{version}-b8", None)], loading=f"{version}-b8", digest=DIGEST
+            )
+        )
     running.do(front.set_default("digits", "1.0"))
-    running.do(front.set_lane("loading", "1.0", torchserve_version="1.0-b8", digest=DIGEST))
+    running.do(front.set_lanes("loading", "1.0", [("1.0-b8", None)], loading="1.0-b8", digest=DIGEST))
     yield running
     running.stop()
     shutil.rmtree(folder)
@@ -307,7 +311,7 @@ def test_what_a_killed_server_had_is_sent_once_more(running: RunningFront, post:
 
 def test_what_kills_two_servers_is_not_sent_to_a_third(short_folder: Path) -> None:
     running = RunningFront(short_folder, request_timeout_seconds=20)
-    running.do(running.front.set_lane("digits", "1.0", torchserve_version="1.0-b8", digest=DIGEST))
+    running.do(running.front.set_lanes("digits", "1.0", [("1.0-b8", None)], loading="1.0-b8", digest=DIGEST))
     running.do(running.front.set_default("digits", "1.0"))
     running.do(running.front.set_token("secret"))
     running.stop_upstream()
@@ -327,19 +331,38 @@ def test_what_kills_two_servers_is_not_sent_to_a_third(short_folder: Path) -> No
 
 def test_requests_wait_for_a_version_that_is_loaded_again(running: RunningFront, post: Post) -> None:
     front = running.front
-    running.do(front.set_lane("digits", "4.0", torchserve_version="4.0-b8", digest=DIGEST))
+    running.do(front.set_lanes("digits", "4.0", [("4.0-b8", None)], loading="4.0-b8", digest=DIGEST))
     running.do(front.hold("digits", "4.0"))
     with ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(post, "/predictions/digits/4.0") for _ in range(4)]
         time.sleep(0.3)
         assert not any(each.done() for each in waiting)
-        running.do(front.set_lane("digits", "4.0", torchserve_version="4.0-b9", digest=DIGEST))
+        running.do(front.set_lanes("digits", "4.0", [("4.0-b9", None)], loading="4.0-b9", digest=DIGEST))
         assert {each.result().json()["path"] for each in waiting} == {"/predictions/digits/4.0-b9"}
     running.do(front.hold("digits", "4.0"))
     answer = post("/predictions/digits/4.0")
     assert (answer.status_code, answer.headers["x-model-version"]) == (503, "4.0")
     assert answer.json()["type"] == "urn:statehouse:problem:unavailable"
     running.do(front.remove_lane("digits", "4.0"))
+
+
+def test_the_lane_is_chosen_by_what_is_in_flight(running: RunningFront, post: Post) -> None:
+    front = running.front
+    lanes = [("9.0-b1", 1), ("9.0-b4", 3), ("9.0-b16", 4), ("9.0-b32", None)]
+    running.do(front.set_lanes("digits", "9.0", lanes, loading="9.0-g0", digest=DIGEST))
+    running.do(front.set_lanes("digits", "9.1", lanes[:1], loading="9.1-g0", digest=DIGEST))
+    chosen = []
+    with ThreadPoolExecutor(8) as pool:
+        for count in range(1, 7):
+            path = "/predictions/digits/9.0"
+            chosen.append(post(path).json()["path"].removeprefix("/predictions/digits/"))
+            pool.submit(post, path, content=b"slow")
+            time.sleep(0.05)
+            assert running.do(front.in_flight("digits", "9.0-g0", "explicit")) == count
+        assert post("/predictions/digits/9.1").json()["path"] == "/predictions/digits/9.1-b1"
+    assert chosen == ["9.0-b1", "9.0-b4", "9.0-b4", "9.0-b16", "9.0-b32", "9.0-b32"]
+    for version in ("9.0", "9.1"):
+        running.do(front.remove_lane("digits", version))
 
 
 def test_requests_do_not_wait_longer_than_the_deadline(running: RunningFront, post: Post) -> None:
@@ -410,12 +433,12 @@ def test_a_retired_version_says_so_until_it_is_loaded_again(running: RunningFron
     answer = post("/predictions/digits/2.0")
     assert answer.status_code == 410
     assert "digits/2.0 was retired" in answer.json()["detail"]
-    running.do(front.set_lane("digits", "2.0", torchserve_version="2.0-b8", digest=DIGEST))
+    running.do(front.set_lanes("digits", "2.0", [("2.0-b8", None)], loading="2.0-b8", digest=DIGEST))
     assert post("/predictions/digits/2.0").status_code == 200
 
 
 def test_a_removed_version_is_gone_at_once(running: RunningFront, post: Post) -> None:
-    running.do(running.front.set_lane("digits", "3.0", torchserve_version="3.0-b8", digest=DIGEST))
+    running.do(running.front.set_lanes("digits", "3.0", [("3.0-b8", None)], loading="3.0-b8", digest=DIGEST))
     assert post("/predictions/digits/3.0").status_code == 200
     running.do(running.front.remove_lane("digits", "3.0"))
     assert post("/predictions/digits/3.0").status_code == 404
@@ -423,7 +446,7 @@ def test_a_removed_version_is_gone_at_once(running: RunningFront, post: Post) ->
 
 def test_a_front_that_starts_again_knows_what_it_knew(running: RunningFront) -> None:
     lanes = (running.runtime.maps / "lanes.map").read_text()
-    assert "digits/1.0 1.0-b8\n" in lanes
+    assert "digits/1.0 1.0-b8|1.0-b8\n" in lanes
     assert (running.runtime.maps / "defaults.map").read_text() == "digits 1.0\n"
     assert (running.runtime.maps / "token.map").stat().st_mode & 0o777 == 0o600
 
