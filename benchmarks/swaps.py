@@ -40,8 +40,10 @@ SMALL = {"input_size": 784, "hidden_size": 256, "num_classes": 10}
 PHOTO = {"in_channels": 3, "height": 128, "width": 128, "num_classes": 10, "channels": [16, 32, 32]}
 CONNECTIONS = 64
 CAPACITY_SECONDS = 5.0
+TRIAL_SECONDS = 20.0
 SHARE_OF_CAPACITY = 0.7
 VERSIONS = ("1.0", "1.1")
+MEASURED = ("small", "rollback", "photo", "documented")
 Row = dict[str, Any]
 
 
@@ -132,8 +134,21 @@ def under_load(
         time.sleep(max(0.0, began + index * pace_seconds - time.monotonic()))
         rows.append(swap(index))
         if load.done():
-            raise SystemExit(f"the load ended after {index + 1} of {swaps} swaps: give it a longer --pace")
+            raise SystemExit(
+                f"the load ended after {index + 1} of {swaps} swaps: the machine became slower; try again"
+            )
     return load.result(), rows
+
+
+def pace_of(plan: LoadPlan, pool: ProcessPoolExecutor, swap: Callable[[int], Row]) -> float:
+    """Return the seconds from one swap to the next: what one takes under this load, and half again."""
+    load = pool.submit(run, plan)
+    began = time.monotonic()
+    for index in range(2):  # an even number: the version that served before serves again
+        swap(index)
+    pace = 1.5 * (time.monotonic() - began) / 2
+    load.result()
+    return pace
 
 
 def compare(
@@ -146,10 +161,10 @@ def compare(
     pool: ProcessPoolExecutor,
 ) -> Row:
     """Measure one load without and with swaps, and say how they differ."""
-    seconds = 2 + options.swaps * options.pace
-    plan = LoadPlan.for_url(url, bodies, arrivals(seconds))
+    pace = pace_of(LoadPlan.for_url(url, bodies, arrivals(TRIAL_SECONDS)), pool, swap)
+    plan = LoadPlan.for_url(url, bodies, arrivals(2 + options.swaps * pace))
     quiet, _ = under_load(plan, pool, swap, 0, 0)
-    busy, rows = under_load(plan, pool, swap, options.swaps, options.pace)
+    busy, rows = under_load(plan, pool, swap, options.swaps, pace)
     slowest = {"quiet": quiet.latency.max_seconds or 0, "busy": busy.latency.max_seconds or 0}
     return {
         "what": title,
@@ -189,49 +204,58 @@ def our_rollback(deployment: Deployment, name: str) -> Callable[[int], Row]:
     return rollback
 
 
-def measure(options: argparse.Namespace, folder: Path, say: Callable[[str], None]) -> list[Row]:
-    """Run everything, one server at a time."""
+def closed(seconds: float) -> ClosedLoop:
+    """Return the closed loop of CONNECTIONS."""
+    return ClosedLoop(CONNECTIONS, seconds)
+
+
+def measure_ours(
+    options: argparse.Namespace, folder: Path, pool: ProcessPoolExecutor, say: Callable[[str], None]
+) -> Iterator[Row]:
+    """Yield what our swaps cost, one load after the other."""
     say("publishing two models in two versions each")
     deployment = Deployment(folder)
-    vector = json.dumps({"inputs": [round(float(x), 4) for x in np.random.default_rng(0).random(784)]})
-    small = [Body(vector.encode(), "application/json")]
-    photos = photographs()
-
-    def closed(seconds: float) -> ClosedLoop:
-        return ClosedLoop(CONNECTIONS, seconds)
-
-    with ProcessPoolExecutor(1) as pool:
-        with deployment.serving() as front:
-            url = f"{front}/predictions"
-            say("small network, 64 connections")
-            rows = [
-                compare(
-                    "small, swap", f"{url}/small", small, closed, our_swap(deployment, "small"), options, pool
-                )
-            ]
-            deployment.run("swap", "small", VERSIONS[(options.swaps + 1) % 2])
-            say("small network, roll-backs")
-            rollback = our_rollback(deployment, "small")
-            rows.append(compare("small, roll-back", f"{url}/small", small, closed, rollback, options, pool))
+    small, photos = [vector()], photographs()
+    with deployment.serving() as front:
+        small_url, photo_url = f"{front}/predictions/small", f"{front}/predictions/photo"
+        if "small" in options.only:
+            say(f"small network, {CONNECTIONS} connections: swaps")
+            swap = our_swap(deployment, "small")
+            yield compare("small, swap", small_url, small, closed, swap, options, pool)
+        if "rollback" in options.only:
+            say(f"small network, {CONNECTIONS} connections: roll-backs")
+            deployment.run("swap", "small", VERSIONS[1])
+            deployment.run("swap", "small", VERSIONS[0])
+            swap = our_rollback(deployment, "small")
+            yield compare("small, roll-back", small_url, small, closed, swap, options, pool)
+        if "photo" in options.only:
             capacity = pool.submit(
-                run, LoadPlan.for_url(f"{url}/photo", photos, closed(CAPACITY_SECONDS))
+                run, LoadPlan.for_url(photo_url, photos, closed(CAPACITY_SECONDS))
             ).result()
             rate = SHARE_OF_CAPACITY * capacity.answered / CAPACITY_SECONDS
-            say(f"convnet on photographs, {rate:.0f} requests/s (70 % of capacity)")
-
-            def open_loop(seconds: float) -> OpenLoop:
-                return OpenLoop(rate, seconds)
-
+            say(f"convnet on photographs, {rate:.0f} requests/s (70 % of capacity): swaps")
             swap = our_swap(deployment, "photo")
-            rows.append(compare("photo, swap", f"{url}/photo", photos, open_loop, swap, options, pool))
-        say("TorchServe's documented way: register and wait, set the default, delete")
-        with StockTorchServe(folder / "stock", folder / "stock.pt") as stock:
+            yield compare("photo, swap", photo_url, photos, lambda s: OpenLoop(rate, s), swap, options, pool)
 
-            def documented(index: int) -> Row:
-                return stock.swap(VERSIONS[index % 2], VERSIONS[(index + 1) % 2])
 
-            rows.append(compare("small, documented way", stock.url, small, closed, documented, options, pool))
-    return rows
+def measure_documented(
+    options: argparse.Namespace, folder: Path, pool: ProcessPoolExecutor, say: Callable[[str], None]
+) -> Row:
+    """Return what TorchServe's documented way costs: register and wait, set the default, delete."""
+    say(f"small network, {CONNECTIONS} connections: TorchServe's documented way")
+    save_models(folder)
+    with StockTorchServe(folder / "stock", folder / "stock.pt") as stock:
+
+        def swap(index: int) -> Row:
+            return stock.swap(VERSIONS[index % 2], VERSIONS[(index + 1) % 2])
+
+        return compare("small, documented way", stock.url, [vector()], closed, swap, options, pool)
+
+
+def vector() -> Body:
+    """Return a request of the small network: 784 numbers."""
+    numbers = [round(float(x), 4) for x in np.random.default_rng(0).random(784)]
+    return Body(json.dumps({"inputs": numbers}).encode(), "application/json")
 
 
 def print_rows(rows: list[Row], console: Console) -> None:
@@ -267,12 +291,20 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--swaps", type=int, default=20, help="how many under each load")
-    parser.add_argument("--pace", type=float, default=8.0, help="seconds from one swap to the next")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--only", nargs="+", choices=MEASURED, default=MEASURED, help="which of them")
     options = parser.parse_args()
-    console = Console(stderr=True)
-    with tempfile.TemporaryDirectory(prefix="swaps-") as folder:
-        rows = measure(options, Path(folder), lambda text: console.print(f"· {text}", style="dim"))
+    console, rows = Console(stderr=True), []
+
+    def say(text: str) -> None:
+        console.print(f"· {text}", style="dim")
+
+    with tempfile.TemporaryDirectory(prefix="swaps-") as folder, ProcessPoolExecutor(1) as pool:
+        for row in measure_ours(options, Path(folder), pool, say):
+            rows.append(row)
+            print_rows([row], console)
+        if "documented" in options.only:
+            rows.append(measure_documented(options, Path(folder), pool, say))
     print_rows(rows, Console(width=120))
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")

@@ -350,7 +350,7 @@ def test_the_lane_is_chosen_by_what_is_in_flight(running: RunningFront, post: Po
     front = running.front
     lanes = [("9.0-b1", 1), ("9.0-b4", 3), ("9.0-b16", 4), ("9.0-b32", None)]
     running.do(front.set_lanes("digits", "9.0", lanes, loading="9.0-g0", digest=DIGEST))
-    running.do(front.set_lanes("digits", "9.1", lanes[:1], loading="9.1-g0", digest=DIGEST))
+    running.do(front.set_lanes("digits", "9.1", [("9.1-b1", None)], loading="9.1-g0", digest=DIGEST))
     chosen = []
     with ThreadPoolExecutor(8) as pool:
         for count in range(1, 7):
