@@ -36,6 +36,7 @@ GOLDEN_SOURCES = {
 }
 _STATUS_COLUMNS = (
     *(Column("MODEL"), Column("VERSION"), Column("STATE"), Column("WORKERS", dispensable=2)),
+    *(Column("LANES", dispensable=6), Column("MEMORY", numeric=True, dispensable=7)),
     *(Column("QUEUE", numeric=True, dispensable=3), Column("REQUESTS", numeric=True, dispensable=1)),
     *(Column("FAILED", numeric=True), Column("P50", numeric=True, dispensable=4)),
     *(Column("P99", numeric=True), Column("DIGEST", dispensable=5)),
@@ -118,7 +119,12 @@ def print_status(status: dict[str, Any]) -> None:
         rows = sorted(status["models"], key=lambda row: (row["name"], version_order(row["version"])))
         for line in table_lines(_STATUS_COLUMNS, [_status_row(row) for row in rows], width=width_of(out)):
             out.print(line)
-        say(Text("* answers requests that name no version; FAILED counts answers of 5xx", style="dim"))
+        say(
+            Text(
+                "* answers requests that name no version; LANES: batch sizes; FAILED: answers of 5xx",
+                style="dim",
+            )
+        )
     else:
         say("No version is served. Bring one in: statehouse swap NAME VERSION")
     for line in status["missing"]:
@@ -134,6 +140,8 @@ def _status_row(row: dict[str, Any]) -> list[str | Text]:
         row["version"] + ("*" if row["default"] else ""),
         Text(row["state"], style=_STATE_STYLES.get(row["state"], "")),
         f"{row['workers']['ready']}/{row['workers']['desired']}",
+        " ".join(str(lane["batch_size"]) for lane in row["lanes"]),
+        size_text(row["memory_bytes"]) if row["memory_bytes"] else "-",
         f"{row['queued_requests']:,}",
         f"{requests:,}",
         f"{latency.get('failed', 0):,}",

@@ -23,7 +23,7 @@ from scripts.apply import apply, read_plan
 from scripts.change import Asked, Change, run_change
 from scripts.change_request import ChangeRequest, retired, scaled
 from scripts.errors import ArgumentError
-from scripts.loaded_version import LoadedVersion
+from scripts.status import status_of
 from scripts.steps import Report
 from scripts.supervisor import Supervisor
 from scripts.swap import SwapResult, rollback, swap
@@ -123,44 +123,3 @@ class _Control:
 def _refusal(error: StatehouseError, status: int) -> Response:
     told = {"outcome": "failed", "error": type(error).__name__, "message": str(error)}
     return JSONResponse(told, status_code=status)
-
-
-async def status_of(supervisor: Supervisor) -> Json:
-    """Return everything that `statehouse status` shows."""
-    missing = await supervisor.what_is_missing()
-    latencies = supervisor.metrics.latencies()
-
-    def version_row(loaded: LoadedVersion) -> Json:
-        latency = latencies.get((loaded.name, loaded.version))
-        return {
-            "name": loaded.name,
-            "version": loaded.version,
-            "default": supervisor.front.default_of(loaded.name) == loaded.version,
-            "state": loaded.state,
-            "reason": loaded.reason,
-            "digest": loaded.published.digest if loaded.published else None,
-            "architecture": loaded.published.manifest.architecture if loaded.published else None,
-            "task": loaded.published.manifest.task if loaded.published else None,
-            "workers": {
-                "ready": loaded.ready_workers,
-                "desired": loaded.settings.total_workers,
-                "pids": [worker.pid for worker in loaded.workers],
-            },
-            "queued_requests": loaded.queued_requests,
-            "latency": asdict(latency) if latency else None,
-            "load_seconds": loaded.load_seconds,
-        }
-
-    host, port = supervisor.addresses.grpc
-    return {
-        "ready": not missing,
-        "missing": missing,
-        "deployment": str(supervisor.deployment_file),
-        "model_store": str(supervisor.store.folder),
-        "front": supervisor.addresses.url("front"),
-        "reader": supervisor.addresses.url("reader"),
-        "grpc": f"{host}:{port}",
-        "log": str(supervisor.runtime.path / "servers.log"),
-        "pids": {"front": supervisor.front.process.pid, "torchserve": supervisor.torchserve.process.pid},
-        "models": [version_row(loaded) for loaded in supervisor.versions.values()],
-    }

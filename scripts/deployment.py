@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -207,16 +207,20 @@ def not_written(path: Path, error: OSError) -> DeploymentWriteError:
 
 
 def deployment_from_store(
-    versions: Iterable[PublishedVersion], *, model_store: str = "model_store"
+    versions: Iterable[PublishedVersion],
+    *,
+    model_store: str = "model_store",
+    settings_of: Callable[[int], VersionSettings] = lambda count: VersionSettings(),
 ) -> Deployment:
     """Return the deployment that loads the highest version of each name and makes it the default.
 
-    ``model_store`` is written into it as given.
+    ``model_store`` is written into it as given; ``settings_of`` says the settings of so many versions.
     """
     ascending = sorted(versions, key=lambda found: version_order(found.version))
     highest = {found.name: found.version for found in ascending}
+    settings = settings_of(len(highest))
     models = {
-        name: ModelDeployment(default=version, versions={version: VersionSettings()})
+        name: ModelDeployment(default=version, versions={version: settings})
         for name, version in sorted(highest.items())
     }
     return Deployment(model_store=model_store, models=models)

@@ -10,11 +10,11 @@ def holds(deployment: Deployment, name: str, version: str) -> bool:
     return name in deployment.models and version in deployment.models[name].versions
 
 
-def settings_for(deployment: Deployment, name: str, version: str) -> VersionSettings:
-    """Return a version's own settings, else those of the version it succeeds, else the defaults."""
+def settings_for(deployment: Deployment, name: str, version: str) -> VersionSettings | None:
+    """Return a version's own settings, else those of the version it succeeds; None for a new name's first."""
     model = deployment.models.get(name)
     if model is None:
-        return VersionSettings()
+        return None
     return model.versions.get(version) or model.versions[model.default]
 
 

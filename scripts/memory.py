@@ -1,10 +1,11 @@
-"""Would one more version fit? An estimate on the safe side, from what is free now."""
+"""What workers take: would one more version fit, and in how many lanes? Estimates on the safe side."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from scripts.deployment import VersionSettings
+from scripts.deployment import ONE_LANE, VersionSettings
 from scripts.errors import NotEnoughMemoryError
 from scripts.supervisor import Supervisor
 
@@ -12,6 +13,7 @@ from scripts.supervisor import Supervisor
 WORKER_BYTES = 320 << 20
 # Weights are mapped and shared between workers on a CPU; activations and the like come on top.
 WEIGHTS_FACTOR = 1.5
+GPU = Path("/dev/nvidiactl")
 
 
 STOP_FIRST = "Stop the old version first with --replace (its requests wait meanwhile), retire another"
@@ -31,6 +33,32 @@ def refuse_if_too_large(
             f"{weights >> 20:,} MiB of weights), and {max(free, 0) >> 20:,} MiB are free. {hint}, "
             "or give it fewer workers."
         )
+
+
+def default_settings(versions: int, keep_free_bytes: int) -> VersionSettings:
+    """Return the settings of so many versions that nobody has chosen any for.
+
+    Lanes where all their workers fit into half of what is free; one each where they do not, and on a GPU, which
+    every worker would fill with weights of its own.
+    """
+    settings = VersionSettings()
+    needed = versions * settings.total_workers * WORKER_BYTES
+    if GPU.exists() or needed > (available_bytes() - keep_free_bytes) / 2:
+        return settings.model_copy(update={"lanes": ONE_LANE})
+    return settings
+
+
+def memory_of(process_ids: Iterable[int | None]) -> int:
+    """Return the bytes that these processes take, each page shared by several counted in parts (PSS)."""
+    return sum(_proportional_bytes(process_id) for process_id in process_ids if process_id)
+
+
+def _proportional_bytes(process_id: int) -> int:
+    try:
+        lines = Path(f"/proc/{process_id}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has ended
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def available_bytes() -> int:

@@ -12,11 +12,12 @@ from typing import TypeVar
 
 from scripts.architecture_modules import refuse_missing_modules
 from scripts.control_server import control_app
-from scripts.deployment import Deployment, deployment_from_store, read_deployment, write_deployment
+from scripts.deployment import Deployment, Limits, deployment_from_store, read_deployment, write_deployment
 from scripts.errors import DeploymentNotFoundError
 from scripts.healing import Healer
 from scripts.interrupted import close_interrupted
 from scripts.local_http import LocalServer, unix_listener
+from scripts.memory import default_settings
 from scripts.reader import reader_app
 from scripts.runtime import RuntimeFolder, SupervisorLock
 from scripts.steps import Report, Step
@@ -37,7 +38,10 @@ def deployment_to_serve(file: Path, report: Report) -> Deployment:
         found = ModelStore(file.parent / Deployment().model_store).scan()
         for refused in found.refused:
             report(Step("store", str(refused), state="failed"))
-        deployment = deployment_from_store(found.versions)
+        keep_free_bytes = Limits().keep_free_bytes
+        deployment = deployment_from_store(
+            found.versions, settings_of=lambda count: default_settings(count, keep_free_bytes)
+        )
         write_deployment(file, deployment)
         report(Step("deployment", f"{file} made of the highest version of each name"))
         return deployment

@@ -16,7 +16,7 @@ from scripts.errors import ChangeError
 from scripts.golden_requests import send_golden_requests
 from scripts.judge import Limits
 from scripts.loaded_version import LoadedVersion, VersionState
-from scripts.memory import refuse_if_too_large
+from scripts.memory import default_settings, refuse_if_too_large
 from scripts.observe import canary, watch
 from scripts.shadow import ShadowOptions, shadow
 
@@ -106,6 +106,8 @@ async def bring_up(
     """Load a version until its workers have proved themselves; nothing of it is left when it cannot."""
     supervisor, name = change.supervisor, change.name
     settings = settings or settings_for(supervisor.deployment, name, version)
+    if settings is None:
+        settings = default_settings(1, supervisor.deployment.limits.keep_free_bytes)
     change.entry["to"] = change.described(version)
     if check_memory:
         refuse_if_too_large(supervisor, name, version, settings)

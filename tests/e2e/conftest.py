@@ -107,7 +107,8 @@ def server(
     for name, versions in architecture_files.items():
         for version, file in versions.items():
             publish(server, file, name, version)
-        models[name] = {"default": "1.0", "versions": {version: {} for version in versions}}
+        one_lane = {"lanes": [{"batch_size": 8}]}
+        models[name] = {"default": "1.0", "versions": dict.fromkeys(versions, one_lane)}
     server.write_deployment(architectures=["my_nets"], models=models)
     server.start()
     yield server

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,16 @@ class FaultyServer(Server):
         )
         publish(file, store=ModelStore(self.store), name=name, version=version)
 
-    def deploy(self, default: str = "1.0", *others: str, name: str = "moody", **fields: Any) -> None:
-        """Write a deployment of one name."""
-        versions = {version: {} for version in (default, *others)}
+    def deploy(
+        self,
+        default: str = "1.0",
+        *others: str,
+        name: str = "moody",
+        lanes: Sequence[dict[str, int]] = ({"batch_size": 8},),
+        **fields: Any,
+    ) -> None:
+        """Write a deployment of one name; in one lane where lanes are not the point, which start sooner."""
+        versions = {version: {"lanes": list(lanes)} for version in (default, *others)}
         models = {name: {"default": default, "versions": versions}}
         shutil.copy(NETS, self.folder)
         limits = {"request_timeout_seconds": 45} | fields.pop("limits", {})

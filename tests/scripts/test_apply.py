@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from scripts.apply import plan
-from scripts.deployment import Deployment
+from scripts.deployment import Deployment, VersionSettings
 from scripts.desired import settings_for, with_default, with_version, without
 from scripts.errors import ChangeError
 
@@ -59,7 +59,7 @@ class TestDesiredStates:
         assert again == changed
 
     def test_a_name_begins_with_its_first_version_and_ends_with_its_last(self) -> None:
-        changed = with_version(DIGITS, "wine", "1.0", settings_for(DIGITS, "wine", "1.0"))
+        changed = with_version(DIGITS, "wine", "1.0", VersionSettings())
         assert changed.models["wine"].default == "1.0"
         assert without(changed, "wine", "1.0") == DIGITS
 

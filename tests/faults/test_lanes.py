@@ -1,0 +1,38 @@
+"""A version in three lanes, whose workers are killed: requests go past a lane without one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from tests.faults.conftest import FaultyServer
+
+LANES = [{"batch_size": 1, "up_to": 1}, {"batch_size": 4, "up_to": 3}, {"batch_size": 32}]
+
+
+def workers_of(server: FaultyServer) -> list[dict[str, Any]]:
+    return [lane["workers"] for lane in server.model("moody", "1.0")["lanes"]]
+
+
+def test_a_lane_without_a_worker_is_passed_by(make_server: Callable[[], FaultyServer]) -> None:
+    server = make_server()
+    server.publish("1.0")
+    server.deploy("1.0", lanes=LANES)
+    server.start()
+    workers = workers_of(server)
+    assert [lane["ready"] for lane in workers] == [1, 1, 1]
+    assert server.model("moody", "1.0")["memory_bytes"] > 3 * 100 << 20
+    with server.load(rate=20, connections=0) as load:
+        server.wait_until(lambda: load.answered > 20)
+        for lane in workers[:2]:
+            [pid] = lane["pids"]
+            os.kill(pid, signal.SIGKILL)
+        server.wait_until(lambda: [lane["ready"] for lane in workers_of(server)] == [0, 0, 1])
+        before = load.answered
+        server.wait_until(lambda: load.answered > before + 20)
+        assert [lane["ready"] for lane in workers_of(server)] == [0, 0, 1]  # it was the third that answered
+        server.wait_until(server.is_ready)
+    assert load.result.served_by == {"1.0"}
+    assert load.result.failed <= 4  # one in flight in each, and what came before that was known
