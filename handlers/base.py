@@ -7,7 +7,7 @@ decoded is answered with its own problem; the rows of all others go through the 
 import importlib
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from itertools import compress
 from pathlib import Path
@@ -35,6 +35,7 @@ from handlers.request import Request, Response, TorchServeContext, read_requests
 from handlers.settings import WorkerSettings, check_identity, read_settings
 from handlers.startup import failure_told, quiet_worker, serving_device, take_normal_priority
 from handlers.steps import TaskSteps
+from handlers.worker_io import install
 from models.architecture import get_architecture, validate_config
 from models.architecture_import import import_architectures
 from models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint
@@ -210,18 +211,24 @@ class CheckpointHandler(TaskSteps[TaskT]):
         """
         if self.metrics is None:
             raise RuntimeError("handle() was called before initialize()")
-        self.metrics.begin(len(data))
-        counted = [True] * len(data)
+        responses = self._serve(len(data), self.metrics, lambda: read_requests(data, context))
+        return write_responses(responses, context)
+
+    def _serve(
+        self, count: int, metrics: WorkerMetrics, read: Callable[[], Sequence[Request]]
+    ) -> list[Response]:
+        metrics.begin(count)
+        counted = [True] * count
         try:
-            requests = read_requests(data, context)
+            requests = read()
             counted = [request.counted for request in requests]
-            responses = self.answer(requests, self.metrics)
-        except Exception as error:  # noqa: BLE001 - as the docstring says
+            responses = self.answer(requests, metrics)
+        except Exception as error:  # noqa: BLE001 - TorchServe would fail the whole batch
             failed = problem_response(_unexpected(error))
             failed.headers.update(self._version_headers())
-            responses = [failed] * len(data)
-        self.metrics.finish([response.status for response in compress(responses, counted)])
-        return write_responses(responses, context)
+            responses = [failed] * count
+        metrics.finish([response.status for response in compress(responses, counted)])
+        return responses
 
     def _start(self, settings: WorkerSettings, device: torch.device) -> None:
         check_identity(settings)
@@ -232,7 +239,10 @@ class CheckpointHandler(TaskSteps[TaskT]):
         self.adopt(load_checkpoint(settings.checkpoint_path, map_location=device), device)
         self.warm_up(_warm_up_sizes(settings.batch_size))
         self.check_golden(read_golden(Path(settings.version_folder, GOLDEN_FILE)))
-        self.metrics = WorkerMetrics(Path(settings.metrics_folder), name=self.name, version=self.version)
+        metrics = WorkerMetrics(Path(settings.metrics_folder), name=self.name, version=self.version)
+        self.metrics = metrics
+        if settings.fast_io:
+            install(lambda requests: self._serve(len(requests), metrics, lambda: requests))
 
 
 def handler_class(header: CheckpointHeader) -> type[CheckpointHandler[Any]]:
