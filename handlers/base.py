@@ -7,7 +7,7 @@ decoded is answered with its own problem; the rows of all others go through the 
 import importlib
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from itertools import compress
 from pathlib import Path
@@ -17,11 +17,12 @@ import numpy as np
 import orjson
 import torch
 
-from handlers.batch import Outputs, describe_fault, run_batch, run_pipeline
+from handlers.batch import Outputs, Share, describe_fault, run_batch, run_pipeline
 from handlers.errors import (
     GoldenMismatchError,
     MissingTaskError,
     ModuleMismatchError,
+    NonFiniteRowsError,
     RequestError,
     WorkerSettingsError,
 )
@@ -32,9 +33,11 @@ from handlers.metrics import Observer, WorkerMetrics
 from handlers.payload import Decoded, decode, encode_answers
 from handlers.problem import problem_response
 from handlers.request import Request, Response, TorchServeContext, read_requests, write_responses
+from handlers.row_buffer import RowBuffer
 from handlers.settings import WorkerSettings, check_identity, read_settings
 from handlers.startup import failure_told, quiet_worker, serving_device, take_normal_priority
 from handlers.steps import TaskSteps
+from handlers.worker_io import install
 from models.architecture import get_architecture, validate_config
 from models.architecture_import import import_architectures
 from models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint
@@ -56,6 +59,7 @@ class CheckpointHandler(TaskSteps[TaskT]):
     metrics: WorkerMetrics | None = None
     chunk_rows = MIN_CHUNK_ROWS
     sample_outputs: Outputs
+    row_buffer: RowBuffer
 
     # From a checkpoint to a module that has proved itself.
 
@@ -91,6 +95,9 @@ class CheckpointHandler(TaskSteps[TaskT]):
         floating = (p.dtype for p in self.module.parameters() if p.is_floating_point())
         self.dtype = next(floating, torch.float32)
         self.configure(_input_shape(checkpoint.header))
+        self.row_buffer = RowBuffer(
+            min(self.chunk_rows, self.row_limit), self.row_shape, self.row_dtype, pinned=device.type == "cuda"
+        )
         self.warm_up((1, 2))
 
     def warm_up(self, row_counts: Iterable[int]) -> None:
@@ -138,50 +145,84 @@ class CheckpointHandler(TaskSteps[TaskT]):
         """One response per request, in order; what is wrong with one request is told to it alone."""
         with observer.phase("decode"):
             decoded = [self._decode(request) for request in requests]
-        readable = [each.rows for each in decoded if isinstance(each, Decoded)]
-        observer.rows(sum(map(len, readable)))
-        outputs = iter(run_batch(self, readable, observer))
+        try:
+            results = self._run(decoded, observer)
+        except NonFiniteRowsError as error:
+            readable = [index for index, each in enumerate(decoded) if isinstance(each, Decoded)]
+            for index in (readable[part] for part in error.parts):
+                decoded[index] = self._decode(requests[index], strictly=True)
+            results = self._run(decoded, observer)
         with observer.phase("postprocess"):
+            headers, answered = self._version_headers(), dict[int, list[Any]]()
             return [
-                self._respond(request, each, next(outputs) if isinstance(each, Decoded) else each)
+                self._respond(
+                    request, each, next(results) if isinstance(each, Decoded) else each, headers, answered
+                )
                 for request, each in zip(requests, decoded, strict=True)
             ]
 
     def inference(self, inputs: torch.Tensor) -> torch.Tensor:
         """The module's output, computed without gradients in chunks that bound its memory."""
         with torch.inference_mode():
+            if len(inputs) <= self.chunk_rows:
+                return _require_rows(self.module(inputs), len(inputs))
             chunks = [inputs[i : i + self.chunk_rows] for i in range(0, len(inputs), self.chunk_rows)]
             outputs = [_require_rows(self.module(chunk), len(chunk)) for chunk in chunks]
-            return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+            return torch.cat(outputs)
 
-    def _decode(self, request: Request) -> Decoded | RequestError:
+    def _decode(self, request: Request, *, strictly: bool = False) -> Decoded | RequestError:
         try:
-            return decode(request, self)
+            quickly = self.quick.decode(request) if self.quick and not strictly else None
+            return quickly or decode(request, self)
         except RequestError as error:
             return error
         except Exception as error:  # noqa: BLE001 - a fault of ours in one request must not reach its batch
             return _unexpected(error)
 
+    def _run(
+        self, decoded: Sequence[Decoded | RequestError], observer: Observer
+    ) -> Iterator[Share | RequestError]:
+        readable = [each.rows for each in decoded if isinstance(each, Decoded)]
+        observer.rows(sum(map(len, readable)))
+        return iter(run_batch(self, readable, observer, self.row_buffer.gather))
+
     def _respond(
-        self, request: Request, decoded: Decoded | RequestError, outputs: Outputs | RequestError
+        self,
+        request: Request,
+        decoded: Decoded | RequestError,
+        result: Share | RequestError,
+        headers: Mapping[str, str],
+        answered: dict[int, list[Any]],
     ) -> Response:
         try:
-            response = self._encode(decoded, outputs)
+            response = self._encode(decoded, result, answered)
         except RequestError as error:
             response = problem_response(error, request.form)
         except Exception as error:  # noqa: BLE001 - as in _decode
             response = problem_response(_unexpected(error), request.form)
-        response.headers.update(self._version_headers())
+        response.headers.update(headers)
         return response
 
-    def _encode(self, decoded: Decoded | RequestError, outputs: Outputs | RequestError) -> Response:
-        for result in (decoded, outputs):
-            if isinstance(result, RequestError):
-                raise result
-        assert isinstance(decoded, Decoded) and isinstance(outputs, Mapping)  # noqa: S101, PT018 - for mypy
+    def _encode(
+        self, decoded: Decoded | RequestError, result: Share | RequestError, answered: dict[int, list[Any]]
+    ) -> Response:
+        if isinstance(decoded, RequestError):
+            raise decoded
+        if isinstance(result, RequestError):
+            raise result
         if isinstance(decoded.answer, str):
-            return encode_answers(decoded.answer, self.row_answers(outputs))
-        return write_inference_response(decoded.answer, outputs, name=self.name, version=self.version)
+            return encode_answers(decoded.answer, self._answers(result, answered))
+        return write_inference_response(decoded.answer, result.own(), name=self.name, version=self.version)
+
+    def _answers(self, share: Share, answered: dict[int, list[Any]]) -> list[Any]:
+        """The answers to one request's rows; those of its whole batch are made at once."""
+        batch = id(share.outputs)
+        if batch not in answered:
+            try:
+                answered[batch] = self.row_answers(share.outputs)
+            except Exception:  # noqa: BLE001 - then it is one request's fault, or everyone's
+                return self.row_answers(share.own())
+        return answered[batch][share.first : share.end]
 
     def _version_headers(self) -> dict[str, str]:
         return {"X-Model-Version": self.version, "X-Model-Digest": self.digest}
@@ -210,18 +251,24 @@ class CheckpointHandler(TaskSteps[TaskT]):
         """
         if self.metrics is None:
             raise RuntimeError("handle() was called before initialize()")
-        self.metrics.begin(len(data))
-        counted = [True] * len(data)
+        responses = self._serve(len(data), self.metrics, lambda: read_requests(data, context))
+        return write_responses(responses, context)
+
+    def _serve(
+        self, count: int, metrics: WorkerMetrics, read: Callable[[], Sequence[Request]]
+    ) -> list[Response]:
+        metrics.begin(count)
+        counted = [True] * count
         try:
-            requests = read_requests(data, context)
+            requests = read()
             counted = [request.counted for request in requests]
-            responses = self.answer(requests, self.metrics)
-        except Exception as error:  # noqa: BLE001 - as the docstring says
+            responses = self.answer(requests, metrics)
+        except Exception as error:  # noqa: BLE001 - TorchServe would fail the whole batch
             failed = problem_response(_unexpected(error))
             failed.headers.update(self._version_headers())
-            responses = [failed] * len(data)
-        self.metrics.finish([response.status for response in compress(responses, counted)])
-        return write_responses(responses, context)
+            responses = [failed] * count
+        metrics.finish([response.status for response in compress(responses, counted)])
+        return responses
 
     def _start(self, settings: WorkerSettings, device: torch.device) -> None:
         check_identity(settings)
@@ -232,7 +279,10 @@ class CheckpointHandler(TaskSteps[TaskT]):
         self.adopt(load_checkpoint(settings.checkpoint_path, map_location=device), device)
         self.warm_up(_warm_up_sizes(settings.batch_size))
         self.check_golden(read_golden(Path(settings.version_folder, GOLDEN_FILE)))
-        self.metrics = WorkerMetrics(Path(settings.metrics_folder), name=self.name, version=self.version)
+        metrics = WorkerMetrics(Path(settings.metrics_folder), name=self.name, version=self.version)
+        self.metrics = metrics
+        if settings.fast_io:
+            install(lambda requests: self._serve(len(requests), metrics, lambda: requests))
 
 
 def handler_class(header: CheckpointHeader) -> type[CheckpointHandler[Any]]:

@@ -2,14 +2,15 @@
 
 import logging
 import traceback
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from handlers.errors import InferenceFailedError, NonFiniteOutputError, RequestError
+from handlers.errors import InferenceFailedError, NonFiniteOutputError, NonFiniteRowsError, RequestError
 from handlers.metrics import Observer
 
 logger = logging.getLogger(__name__)
@@ -41,31 +42,55 @@ def run_pipeline(pipeline: Pipeline, rows: NDArray[Any], observer: Observer) -> 
         return pipeline.postprocess(outputs)
 
 
+class Share(NamedTuple):
+    """One request's rows among the outputs of a whole batch: from `first` to before `end`."""
+
+    outputs: Outputs
+    first: int
+    end: int
+
+    def own(self) -> Outputs:
+        """The outputs of this request alone."""
+        return {name: array[self.first : self.end] for name, array in self.outputs.items()}
+
+
 def run_batch(
-    pipeline: Pipeline, requests: Sequence[NDArray[Any]], observer: Observer
-) -> list[Outputs | RequestError]:
-    """The answers to each request's rows, from one pass; where that fails, from one pass per request."""
+    pipeline: Pipeline,
+    requests: Sequence[NDArray[Any]],
+    observer: Observer,
+    gather: Callable[[Sequence[NDArray[Any]]], NDArray[Any]] = np.concatenate,
+) -> list[Share | RequestError]:
+    """The answers to each request's rows, from one pass; where that fails, from one pass per request.
+
+    `gather` puts the rows of all requests into one array, which the module may change; the raises of
+    NonFiniteRowsError are its own.
+    """
     if not requests:
         return []
+    dtype = requests[0].dtype
     try:
-        outputs = run_pipeline(pipeline, np.concatenate(requests), observer)
+        rows = gather(requests)
+        dtype = rows.dtype
+        outputs = run_pipeline(pipeline, rows, observer)
+    except NonFiniteRowsError:
+        raise
     except Exception as error:  # noqa: BLE001 - a module is anybody's code
         if len(requests) == 1:
             return [_failed(error)]
         logger.warning("a batch of %d requests failed (%s); running each alone", len(requests), _told(error))
-        return [run_batch(pipeline, [rows], observer)[0] for rows in requests]
-    return [_finite(part) for part in _split(outputs, [len(rows) for rows in requests])]
+        return [run_batch(pipeline, [part.astype(dtype)], observer)[0] for part in requests]
+    return _shares(outputs, list(map(len, requests)))
 
 
-def _split(outputs: Outputs, counts: Sequence[int]) -> list[Outputs]:
-    ends = np.cumsum(counts)
-    return [
-        {name: array[end - count : end] for name, array in outputs.items()}
-        for count, end in zip(counts, ends, strict=True)
-    ]
+def _shares(outputs: Outputs, counts: Sequence[int]) -> list[Share | RequestError]:
+    ends = accumulate(counts)
+    shares = [Share(outputs, end - count, end) for count, end in zip(counts, ends, strict=True)]
+    if all(array.dtype.kind != "f" or np.isfinite(array).all() for array in outputs.values()):
+        return [*shares]
+    return [_non_finite(share.own()) or share for share in shares]
 
 
-def _finite(outputs: Outputs) -> Outputs | RequestError:
+def _non_finite(outputs: Outputs) -> RequestError | None:
     for name, array in outputs.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             rows = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
@@ -74,7 +99,7 @@ def _finite(outputs: Outputs) -> Outputs | RequestError:
                 "values in the input; if there are none, the checkpoint is at fault.",
                 errors=[{"row": int(row)} for row in rows[:100]],
             )
-    return outputs
+    return None
 
 
 def _failed(error: Exception) -> InferenceFailedError:

@@ -8,6 +8,7 @@ HandlerError
 │   ├── MissingTaskError          the checkpoint does not say what to do with the module
 │   ├── ModuleMismatchError       the module does not give what the task promises
 │   └── GoldenMismatchError       the module does not give the answers it was published with
+├── NonFiniteRowsError          rows that were read quickly are not finite; the strict readers say which and why
 └── RequestError                one request; its status and problem type go to the client
     ├── EmptyBodyError            400
     ├── BrokenTextError           400  text that is not UTF-8
@@ -65,6 +66,14 @@ class ModuleMismatchError(WorkerStartError):
 
 class GoldenMismatchError(WorkerStartError):
     """The golden examples are answered differently from what was published."""
+
+
+class NonFiniteRowsError(HandlerError):
+    """Rows that were read quickly hold NaN or infinity; `parts` are the numbers of the requests concerned."""
+
+    def __init__(self, parts: Sequence[int]) -> None:
+        self.parts = list(parts)
+        super().__init__(f"the rows of {len(self.parts)} requests are not finite")
 
 
 class RequestError(HandlerError):

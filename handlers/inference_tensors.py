@@ -19,6 +19,7 @@ DATATYPES = {
     **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
 }
 BYTES = "BYTES"
+_DATATYPE_NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def _fits(shape: tuple[int, ...], declared: Sequence[int]) -> bool:
 
 def datatype_of(array: NDArray[Any]) -> str:
     """The protocol's name of the array's dtype; text is BYTES."""
-    return next((name for name, dtype in DATATYPES.items() if dtype == array.dtype), BYTES)
+    return _DATATYPE_NAMES.get(array.dtype, BYTES)
 
 
 def _binary_data(binary: memoryview, datatype: str, shape: tuple[int, ...]) -> NDArray[Any] | list[bytes]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from handlers.observe_many import observe_many
+
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
 
@@ -66,7 +68,9 @@ class WorkerMetrics(Observer):
             phase: instruments.duration.labels(**self._labels, phase=phase) for phase in (*PHASES, "total")
         }
         self._requests = instruments.requests
+        self._answered: dict[int, Counter] = {}
         self._rows_in_flight = instruments.rows_in_flight.labels(**self._labels)
+        self._row_count = 0
         self._seconds: dict[str, float] = defaultdict(float)
         self._began = 0.0
 
@@ -74,7 +78,7 @@ class WorkerMetrics(Observer):
         """A batch has arrived; until it is decoded each request counts as one row."""
         self._seconds.clear()
         self._began = time.perf_counter()
-        self._rows_in_flight.set(request_count)
+        self.rows(request_count)
 
     def phase(self, name: Phase) -> AbstractContextManager[object]:
         """Time spent inside counts as this phase."""
@@ -82,17 +86,21 @@ class WorkerMetrics(Observer):
 
     def rows(self, count: int) -> None:
         """The batch turned out to have so many rows."""
-        self._rows_in_flight.set(count)
+        if count != self._row_count:
+            self._row_count = count
+            self._rows_in_flight.set(count)
 
     def finish(self, statuses: list[int]) -> None:
         """The batch is answered: phases once per batch, the total once per request."""
         total_seconds = time.perf_counter() - self._began
         for phase, seconds in self._seconds.items():
             self._durations[phase].observe(seconds)
-        for status in statuses:
-            self._durations["total"].observe(total_seconds)
-            self._requests.labels(**self._labels, status=str(status)).inc()
-        self._rows_in_flight.set(0)
+        observe_many(self._durations["total"], total_seconds, len(statuses))
+        for status in set(statuses):
+            if status not in self._answered:
+                self._answered[status] = self._requests.labels(**self._labels, status=str(status))
+            self._answered[status].inc(statuses.count(status))
+        self.rows(0)
 
 
 def _instruments(folder: Path) -> _Instruments:

@@ -4,7 +4,7 @@ A binary body is the JSON document, as long as the header `Inference-Header-Cont
 the bytes of every tensor that has a `binary_data_size`, in the order of the document.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
@@ -13,7 +13,7 @@ from handlers.errors import EmptyBodyError, InvalidInputError, MalformedRequestE
 from handlers.inference_tensors import InputTensor, read_tensor
 from handlers.json_body import parse_json
 from handlers.numbers import shorten
-from handlers.request import Request
+from handlers.request import Body, Request
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 MAX_DIMENSIONS = 32
@@ -53,7 +53,9 @@ class _Output(BaseModel):
     parameters: _Parameters = _Parameters()
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """The JSON document of a request."""
+
     id: StrictStr | None = None
     parameters: _Parameters = _Parameters()
     inputs: list[_Input] = Field(min_length=1)
@@ -69,21 +71,32 @@ def read_inference_request(request: Request) -> InferenceRequest:
     """
     if not request.body:
         raise EmptyBodyError("The body is empty; an Open Inference Protocol request was expected.")
-    length = _document_length(request)
-    document = _validated(parse_json(request.body[:length]))
+    length = header_length(request) if request.inference_header_length else len(request.body)
+    document = read_document(request.body[:length])
+    tensors = _read_tensors(document.inputs, memoryview(request.body)[length:])
+    return replace(asked_beside_tensors(document), tensors=tensors)
+
+
+def read_document(text: Body) -> Document:
+    """The JSON document; raises MalformedRequestError where it breaks the protocol."""
+    document = _validated(parse_json(text))
     _refuse_unsupported(document)
+    return document
+
+
+def asked_beside_tensors(document: Document) -> InferenceRequest:
+    """What `document` asks, without its tensors."""
     return InferenceRequest(
         identifier=document.id,
-        tensors=_read_tensors(document.inputs, memoryview(request.body)[length:]),
+        tensors={},
         outputs=_chosen_outputs(document),
         binary_by_default=document.parameters.binary_data_output,
     )
 
 
-def _document_length(request: Request) -> int:
+def header_length(request: Request) -> int:
+    """How long the JSON document before binary data is; raises MalformedRequestError on no such number."""
     declared = request.inference_header_length
-    if not declared:
-        return len(request.body)
     is_number = declared.isascii() and declared.isdigit() and len(declared) <= MAX_DIGITS
     if not is_number or int(declared) > len(request.body):
         raise MalformedRequestError(
@@ -93,9 +106,9 @@ def _document_length(request: Request) -> int:
     return int(declared)
 
 
-def _validated(document: object) -> _Document:
+def _validated(document: object) -> Document:
     try:
-        return _Document.model_validate(document)
+        return Document.model_validate(document)
     except ValidationError as error:
         problems = [
             {"at": ".".join(map(str, problem["loc"])) or "the document", "detail": problem["msg"]}
@@ -107,7 +120,7 @@ def _validated(document: object) -> _Document:
         ) from error
 
 
-def _refuse_unsupported(document: _Document) -> None:
+def _refuse_unsupported(document: Document) -> None:
     parameters = [document.parameters, *(tensor.parameters for tensor in document.inputs)]
     parameters += [output.parameters for output in document.outputs or []]
     for extension in ("shared_memory_region", "classification"):
@@ -118,7 +131,7 @@ def _refuse_unsupported(document: _Document) -> None:
             )
 
 
-def _chosen_outputs(document: _Document) -> dict[str, bool] | None:
+def _chosen_outputs(document: Document) -> dict[str, bool] | None:
     default = document.parameters.binary_data_output
     chosen = {
         output.name: default if output.parameters.binary_data is None else output.parameters.binary_data

@@ -9,8 +9,8 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import orjson
@@ -63,8 +63,7 @@ class RowReader(Protocol):
         """The rows of an Open Inference Protocol request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """A request's rows, and how it wants to be answered."""
 
     rows: Rows

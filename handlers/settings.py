@@ -34,6 +34,7 @@ class WorkerSettings(BaseModel):
     architectures: list[str] = []
     batch_size: int = Field(default=8, gt=0)
     threads: int = Field(default=1, gt=0)
+    fast_io: bool = True
     metrics_folder: str
     failure_file: str
 

@@ -13,6 +13,7 @@ from handlers.batch import Outputs
 from handlers.errors import UnsupportedMediaError
 from handlers.inference_tensors import InputTensor
 from handlers.payload import Rows, collect_rows
+from handlers.quick_numbers import QuickNumbers
 from handlers.request import Body, Part, Request
 from models.task import TaskConfig
 
@@ -26,7 +27,7 @@ class TaskSteps(ABC, Generic[TaskT]):
     """The part of a handler that differs from task to task.
 
     `row_shape` and `row_dtype` are those of one decoded row; `raw_row_bytes` is the length of a row that is
-    sent as raw numbers, None where the task reads none.
+    sent as raw numbers, None where the task reads none. `quick` reads rows that are nothing but numbers.
     """
 
     task_class: ClassVar[type[Any]]
@@ -36,6 +37,7 @@ class TaskSteps(ABC, Generic[TaskT]):
     row_shape: tuple[int, ...]
     row_dtype: np.dtype[Any]
     raw_row_bytes: int | None = None
+    quick: QuickNumbers | None = None
 
     @abstractmethod
     def configure(self, input_shape: tuple[int, ...] | None) -> None:

@@ -14,6 +14,7 @@ from handlers.errors import InvalidInputError, ModuleMismatchError
 from handlers.inference_tensors import InputTensor, datatype_of, require_inputs
 from handlers.numbers import number_array, require_finite
 from handlers.payload import Rows, collect_rows
+from handlers.quick_numbers import QuickNumbers
 from handlers.raw_numbers import raw_numbers
 from handlers.request import JSON_TYPE, Body, Request
 from handlers.schema import array_schema, object_schema
@@ -34,6 +35,12 @@ class TensorHandler(CheckpointHandler[TensorTask]):
             )
         self.row_shape, self.row_dtype = tuple(shape), np.dtype(self.task.dtype)
         self.raw_row_bytes = prod(self.row_shape) * self.row_dtype.itemsize
+        self.quick = QuickNumbers(
+            self.row_shape,
+            self.row_dtype,
+            row_limit=self.row_limit,
+            input_name=self.tensor_inputs()[0]["name"],
+        )
 
     def row_from_value(self, value: object) -> Rows:
         """One row from nested lists of numbers."""

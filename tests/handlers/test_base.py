@@ -134,10 +134,42 @@ def test_a_fault_of_ours_is_a_500_of_its_own_request(fragile, monkeypatch, caplo
         return read(value)
 
     monkeypatch.setattr(fragile, "row_from_value", row_from_value)
+    monkeypatch.setattr(fragile, "quick", None)
     responses = fragile.answer([one([1, 2]), one([6, 6])])
     assert [response.status for response in responses] == [200, 500]
     assert "LookupError" in json.loads(responses[1].body)["detail"]
     assert len(caplog.messages) == 1
+
+
+def test_a_fault_in_one_answer_is_a_500_of_its_own_request(fragile, monkeypatch):
+    answers = fragile.row_answers
+
+    def row_answers(outputs):
+        if 6 in outputs["output"]:
+            raise LookupError("a bug")
+        return answers(outputs)
+
+    monkeypatch.setattr(fragile, "row_answers", row_answers)
+    responses = fragile.answer([one([1, 2]), one([6, 6])])
+    assert [response.status for response in responses] == [200, 500]
+    assert json.loads(responses[0].body) == {"outputs": [1, 2]}
+
+
+def test_a_number_too_large_is_told_to_its_own_request(fragile):
+    responses = fragile.answer([one([1, 2]), one([1e39, 2]), rows([1, 2], [3, -1e300]), one([3, 4])])
+    assert [response.status for response in responses] == [200, 422, 422, 200]
+    assert "The number at [0] is inf as float32" in json.loads(responses[1].body)["detail"]
+    assert json.loads(responses[2].body)["rows"] == [1]
+    assert json.loads(responses[3].body) == {"outputs": [3, 4]}
+
+
+def test_a_module_that_changes_its_input_does_no_harm(fragile):
+    fragile.module.register_forward_pre_hook(lambda _, inputs: (inputs[0].add_(1),))
+    answers = documents(fragile.answer([one([1, 2]), one([12, 0]), one([5, 6])]))
+    assert answers[0] == {"outputs": [2, 3]}
+    assert "thirteen" in answers[1]["detail"]
+    assert answers[2] == {"outputs": [6, 7]}
+    assert documents(fragile.answer([one([1, 2])])) == [{"outputs": [2, 3]}]
 
 
 def test_gradients_are_off_and_the_module_is_in_eval_mode(fragile):

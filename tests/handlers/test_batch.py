@@ -33,7 +33,7 @@ def row(*values):
 def test_requests_share_a_pass_and_get_their_own_rows():
     pipeline = Doubling()
     results = run_batch(pipeline, [row(1), row(2, 3)], Observer())
-    assert [result["value"].tolist() for result in results] == [[2], [4, 6]]
+    assert [result.own()["value"].tolist() for result in results] == [[2], [4, 6]]
     assert pipeline.sizes == [3]
 
 
@@ -56,7 +56,7 @@ def test_one_culprit_costs_one_more_pass_per_request(place):
 
 def test_infinite_rows_are_counted_per_request():
     one, two = run_batch(Doubling(), [row(1), row(2, np.inf, np.nan)], Observer())
-    assert one["value"].tolist() == [2]
+    assert one.own()["value"].tolist() == [2]
     assert isinstance(two, NonFiniteOutputError)
     assert two.errors == [{"row": 1}, {"row": 2}]
 

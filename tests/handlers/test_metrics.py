@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 # prometheus_client decides once per process where its numbers go, so a worker gets a process of its own.
 WORKER = """
-import json, sys
+import json, os, signal, sys
 sys.path.insert(0, "tests/handlers")
 from ts.context import Context, RequestProcessor
 from handlers.tensor import TensorHandler
@@ -23,6 +23,8 @@ for batch in json.loads(sys.argv[2]):
     context = Context("model", sys.argv[1], None, 8, None, "0.12.0")
     context.request_processor = [RequestProcessor({}) for _ in batch]
     handler.handle([{"body": bytearray(body.encode())} for body in batch], context)
+if sys.argv[3]:
+    os.kill(os.getpid(), signal.SIGKILL)
 """
 
 READER = """
@@ -40,18 +42,19 @@ print(json.dumps([
 def measured(make_version):
     """Samples, by name and labels, after a worker has answered some batches."""
 
-    def measure(*batches):
+    def measure(*batches, killed=False):
         private = make_version(
             "simple_net", {"input_size": 4, "hidden_size": 5, "num_classes": 3}, TensorTask()
         )
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
-        for code, *arguments in ((WORKER, str(private), json.dumps(batches)), (READER, str(private))):
+        worker = (WORKER, str(private), json.dumps(batches), "killed" * killed)
+        for code, *arguments in (worker, (READER, str(private))):
             done = subprocess.run(
                 [sys.executable, "-c", code, *arguments],
                 env=environment,
                 cwd=ROOT,
-                check=True,
+                check=not (killed and code is WORKER),
                 capture_output=True,
                 text=True,
             )
@@ -86,3 +89,16 @@ def test_nothing_is_counted_before_the_first_request(measured):
     assert count(samples, "total") == 0
     assert not any(name == "statehouse_requests_total" for name, *_ in samples)
     assert samples[("statehouse_rows_in_flight", ("model", "model"), ("version", "1.0"))] == 0
+
+
+def test_what_was_answered_is_counted_even_if_the_worker_is_killed_at_once(measured):
+    good, bad = '{"inputs": [1, 2, 3, 4]}', "{"
+    samples = measured([good] * 32 + [bad] * 3, [good], killed=True)
+    assert (answered(samples, "200"), answered(samples, "400")) == (33, 3)
+    assert count(samples, "total") == 36
+    total = [
+        value
+        for (name, *labels), value in samples.items()
+        if name == "statehouse_request_duration_seconds_sum" and ("phase", "total") in labels
+    ]
+    assert total[0] > 0

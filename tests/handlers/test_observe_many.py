@@ -1,0 +1,52 @@
+import pytest
+from prometheus_client import Histogram
+
+from handlers.metrics import BUCKETS_SECONDS
+from handlers.observe_many import is_as_expected, observe_many
+
+
+@pytest.fixture
+def make_histogram():
+    def make():
+        return Histogram("h", "h", ["phase"], buckets=BUCKETS_SECONDS, registry=None).labels(phase="total")
+
+    return make
+
+
+def samples(histogram):
+    return {
+        (s.name, *s.labels.items()): pytest.approx(s.value)
+        for s in histogram._child_samples()
+        if s.name != "_created"
+    }
+
+
+@pytest.mark.parametrize("amount", [0, 0.0001, 0.00010001, 0.3, 60, 61, 1e9])
+@pytest.mark.parametrize("count", [0, 1, 2, 32])
+def test_it_is_as_so_many_single_observations(make_histogram, amount, count):
+    one_by_one, at_once = make_histogram(), make_histogram()
+    for _ in range(count):
+        one_by_one.observe(amount)
+    observe_many(at_once, amount, count)
+    assert samples(at_once) == {key: value.expected for key, value in samples(one_by_one).items()}
+
+
+def test_prometheus_client_is_as_expected(make_histogram):
+    assert is_as_expected(make_histogram())
+
+
+def test_another_prometheus_client_is_used_as_it_says(make_histogram, monkeypatch):
+    histogram = make_histogram()
+    monkeypatch.setattr(histogram, "_upper_bounds", [1.0, float("inf")])
+    assert not is_as_expected(histogram)
+
+    class Plain:
+        def __init__(self):
+            self.seen = []
+
+        def observe(self, amount):
+            self.seen.append(amount)
+
+    plain = Plain()
+    observe_many(plain, 0.5, 3)
+    assert plain.seen == [0.5] * 3
