@@ -3,7 +3,7 @@
 import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, repeat
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -83,16 +83,20 @@ def run_batch(
 
 
 def _shares(outputs: Outputs, counts: Sequence[int]) -> list[Share | RequestError]:
-    ends = accumulate(counts)
-    shares = [Share(outputs, end - count, end) for count, end in zip(counts, ends, strict=True)]
-    if all(array.dtype.kind != "f" or np.isfinite(array).all() for array in outputs.values()):
+    ends = list(accumulate(counts))
+    shares = list(map(Share, repeat(outputs), [0, *ends], ends))
+    if all(map(_is_finite, outputs.values())):
         return [*shares]
     return [_non_finite(share.own()) or share for share in shares]
 
 
+def _is_finite(array: NDArray[Any]) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
 def _non_finite(outputs: Outputs) -> RequestError | None:
     for name, array in outputs.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if not _is_finite(array):
             rows = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
             return NonFiniteOutputError(
                 f"Output {name!r} is NaN or infinite in {len(rows)} of {len(array)} rows. Look for extreme "

@@ -92,7 +92,8 @@ class Inbox:
                 self._at = position + 4
                 return batch
             begin, position = position, position + 4 + length
-            self._need(position)
+            if position > self._end:
+                self._need(position)
             batch.identifiers.append(bytes(self._view[begin:position]))
             request, position = self._known_request(position) or self._new_request(position)
             batch.requests.append(request)
@@ -111,7 +112,10 @@ class Inbox:
                 place += len(after)
             body_begin = place + 4
             body_end = body_begin + _read_int(buffer, place)[0]
-            if self._int(body_end) != END_OF_LIST:  # another parameter follows
+            if body_end + 4 > end:
+                self._need(body_end + 4)
+                buffer, end = self._buffer, self._end
+            if _read_int(buffer, body_end)[0] != END_OF_LIST:  # another parameter follows
                 continue
             request = Request(
                 bytes(self._view[body_begin:body_end]),
@@ -191,6 +195,9 @@ class Inbox:
 
     def _rewind(self) -> None:
         """Begin at the buffer's begin again."""
+        if self._at == self._end and len(self._buffer) <= KEPT_BYTES:
+            self._at = self._end = 0
+            return
         left = bytes(self._view[self._at : self._end])
         if len(self._buffer) > KEPT_BYTES >= len(left):
             self._end = 0

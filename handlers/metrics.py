@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from handlers.observe_many import observe_many
+from handlers.observe_many import many_observer
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
@@ -65,7 +65,8 @@ class WorkerMetrics(Observer):
         instruments = _instruments(folder)
         self._labels = {"model": name, "version": version}
         self._durations = {
-            phase: instruments.duration.labels(**self._labels, phase=phase) for phase in (*PHASES, "total")
+            phase: many_observer(instruments.duration.labels(**self._labels, phase=phase))
+            for phase in (*PHASES, "total")
         }
         self._requests = instruments.requests
         self._answered: dict[int, Counter] = {}
@@ -94,8 +95,8 @@ class WorkerMetrics(Observer):
         """The batch is answered: phases once per batch, the total once per request."""
         total_seconds = time.perf_counter() - self._began
         for phase, seconds in self._seconds.items():
-            self._durations[phase].observe(seconds)
-        observe_many(self._durations["total"], total_seconds, len(statuses))
+            self._durations[phase](seconds, 1)
+        self._durations["total"](total_seconds, len(statuses))
         for status in set(statuses):
             if status not in self._answered:
                 self._answered[status] = self._requests.labels(**self._labels, status=str(status))

@@ -57,7 +57,7 @@ class QuickNumbers:
     def decode(self, request: Request) -> Decoded | None:
         """The rows of `request`, not yet of the final dtype nor seen to be finite; None: read it strictly."""
         body = request.body
-        if request.content_encoding or request.multipart_type or request.parts is not None:
+        if not body or request.content_encoding or request.multipart_type or request.parts is not None:
             return None
         if request.form == "v2":
             if request.inference_header_length:

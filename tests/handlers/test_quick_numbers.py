@@ -105,10 +105,11 @@ BINARY = {
     "both": binary(tensor={"data": [1] * 8}),
     "NaN": binary(values=[1, 2, 3, 4, 5, np.nan, 7, 8]),
     "no rows": binary((0, 4), []),
+    "nothing": (b"", b""),
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def quick_body():
     return Request(b'{"inputs": [1, 2, 3, 4]}', JSON)
 
