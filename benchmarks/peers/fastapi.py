@@ -1,4 +1,4 @@
-"""FastAPI on uvicorn (uvloop, httptools), orjson, one process per core, one torch thread each, no batching: it has none."""
+"""FastAPI on uvicorn (uvloop, httptools): orjson, a process per core, a torch thread each; it has no batching."""
 
 from __future__ import annotations
 

@@ -50,7 +50,8 @@ class PythonPeer:
         binaries = Path(python or command[0]).parent
         self.workload = workload
         environment = {
-            "PYTHONPATH": f"{ROOT}:{_packages(binaries)}",
+            "PYTHONPATH": str(ROOT),
+            "BENCH_ROOT": str(ROOT),
             "BENCH_CHECKPOINT": str(workload.checkpoint),
             "BENCH_KIND": workload.kind,
             "BENCH_PORT": str(self.port),
@@ -70,12 +71,6 @@ class PythonPeer:
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
-
-
-def _packages(binaries: Path) -> Path:
-    # Triton's stub is no Python of the environment: it is told where that one's packages are.
-    [packages] = (binaries.parent / "lib").glob("python3.*/site-packages")
-    return packages
 
 
 def json_target(url: str, workload: Workload, key: str = "inputs", *, batched: bool = False) -> Target | None:

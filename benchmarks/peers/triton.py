@@ -98,7 +98,7 @@ def _write_repository(folder: Path, workload: Workload) -> None:
 
 
 def _unpack(python: str, folder: Path) -> Path:
-    """Put the Python backend together with the stub of the peers' Python, as pytriton does; return the server's tree."""
+    """Put the Python backend together with the stub of the peers' Python; return the server's tree."""
     ask = "import sys, sysconfig; print(sysconfig.get_path('purelib')); print('%d.%d' % sys.version_info[:2])"
     packages, version = subprocess.check_output([python, "-c", ask], text=True).split()
     server = Path(packages, "pytriton", "tritonserver")

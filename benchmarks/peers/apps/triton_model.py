@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import numpy as np
 import triton_python_backend_utils as pb_utils
+
+sys.path.insert(0, os.environ["BENCH_ROOT"])  # Triton's stub takes no PYTHONPATH
 
 from benchmarks.peers.apps.network import KIND, load_network, predict, row_of_bytes
 
