@@ -19,15 +19,24 @@ from rich.console import Console
 from benchmarks.check import check_answers
 from benchmarks.load import Target, default_generator
 from benchmarks.pairs import Comparison, Say, compare
+from benchmarks.peers.bentoml import BentoMl
 from benchmarks.peers.fastapi import FastApi
+from benchmarks.peers.litserve import LitServe
 from benchmarks.peers.peer import Peer
 from benchmarks.peers.statehouse import Statehouse
+from benchmarks.peers.torchserve import TorchServe
 from benchmarks.peers.triton import Triton
 from benchmarks.processes import PeerUnavailableError
 from benchmarks.table import print_comparisons
 from benchmarks.workloads import Form, Workload, make
 
-PEERS: dict[str, Callable[[], Peer]] = {"triton": Triton, "fastapi": FastApi}
+PEERS: dict[str, Callable[[], Peer]] = {
+    "triton": Triton,
+    "fastapi": FastApi,
+    "litserve": LitServe,
+    "bentoml": BentoMl,
+    "torchserve": TorchServe,
+}
 
 
 @dataclass(frozen=True)
