@@ -1,6 +1,7 @@
 """Statehouse beside its peers: the same model, requests and machine, ours and one peer up at a time.
 
-python -m benchmarks.compare                                   # the small network, every peer
+python -m benchmarks.compare                       the small network, every peer, about 10 minutes
+python -m benchmarks.compare --all --plot all.svg  everything
 python -m benchmarks.compare --peers triton --connections 1,2,4,8,16,32,64 --plot triton.svg
 """
 
@@ -8,137 +9,122 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from benchmarks.check import check_answers
-from benchmarks.load import Target, default_generator
-from benchmarks.pairs import Comparison, Say, compare
-from benchmarks.peers.bentoml import BentoMl
-from benchmarks.peers.fastapi import FastApi
-from benchmarks.peers.litserve import LitServe
-from benchmarks.peers.peer import Peer
-from benchmarks.peers.statehouse import Statehouse
-from benchmarks.peers.torchserve import TorchServe
-from benchmarks.peers.triton import Triton
-from benchmarks.processes import PeerUnavailableError
+from benchmarks import ledger, versions_loaded
+from benchmarks.limits_table import print_limits
+from benchmarks.load import default_generator
+from benchmarks.pairs import Say
+from benchmarks.processes import ROOT, PeerUnavailableError, bench_python
 from benchmarks.table import print_comparisons
-from benchmarks.workloads import Form, Workload, make
+from benchmarks.workload_figures import PEERS, Found, Plan, measure_workload
 
-PEERS: dict[str, Callable[[], Peer]] = {
-    "triton": Triton,
-    "fastapi": FastApi,
-    "litserve": LitServe,
-    "bentoml": BentoMl,
-    "torchserve": TorchServe,
-}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much is measured."""
-
-    peers: tuple[str, ...]
-    connections: tuple[int, ...]
-    rounds: int
-    seconds: float
-
-
-@dataclass
-class Found:
-    """What one workload gave: its cells, and who could not be measured and why."""
-
-    workload: Workload
-    comparisons: list[Comparison] = field(default_factory=list)
-    unavailable: dict[str, str] = field(default_factory=dict)
-
-
-@contextmanager
-def serving(peer: Peer, workload: Workload, folder: Path) -> Iterator[Peer]:
-    """Run one server for as long as the block runs."""
-    folder.mkdir()
-    try:
-        peer.start(workload, folder)
-        yield peer
-    finally:
-        peer.stop()
-
-
-def measure_workload(name: str, plan: Plan, folder: Path, say: Say) -> Found:
-    """Serve one workload by ours, and beside it by one peer after the other."""
-    workload = make(name, folder)
-    found = Found(workload)
-    say(f"{workload.title}: publishing and serving with default options")
-    with serving(Statehouse(), workload, folder / f"{name}-ours") as ours:
-        for form in workload.forms:
-            check_answers(ours, form, workload)
-        for peer_name in plan.peers:
-            say(f"{name}: starting {peer_name}")
-            try:
-                with serving(PEERS[peer_name](), workload, folder / f"{name}-{peer_name}") as peer:
-                    targets = _targets(ours, peer, workload)
-                    options = {
-                        "connections": plan.connections,
-                        "rounds": plan.rounds,
-                        "seconds": plan.seconds,
-                    }
-                    found.comparisons += compare(name, peer_name, targets, say=say, **options)
-            except PeerUnavailableError as error:
-                found.unavailable[peer_name] = str(error)
-                say(f"{peer_name}: {error}")
-    return found
-
-
-def _targets(ours: Peer, peer: Peer, workload: Workload) -> dict[Form, tuple[Target, Target]]:
-    targets: dict[Form, tuple[Target, Target]] = {}
-    for form in workload.forms:
-        our_target, their_target = ours.target(form), peer.target(form)
-        if our_target is not None and their_target is not None:
-            check_answers(peer, form, workload)
-            targets[form] = (our_target, their_target)
-    return targets
+WORKLOADS = ("small", "photo", "text")
+JUDGED = (1, 8, 64)
+PLOTTED = (1, 2, 4, 8, 16, 32, 64)
 
 
 def main() -> None:
     """Measure and print."""
     options = _parse()
     progress, console = Console(stderr=True), Console(width=150)
-    plan = Plan(options.peers, options.connections, options.rounds, options.seconds)
+
+    def say(text: str) -> None:
+        progress.print(f"· {text}", style="dim", highlight=False)
+
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        found = measure_workload(
-            "small", plan, Path(folder), lambda text: progress.print(f"· {text}", style="dim")
-        )
+        document = measure(options, Path(folder), say, console)
+        if options.plot:
+            _plot(document, options.plot, Path(folder), say)
+    if options.json:
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def measure(options: argparse.Namespace, folder: Path, say: Say, console: Console) -> dict[str, Any]:
+    """Run what was asked for, print each table when it is whole, and return all figures."""
+    found = []
+    for name in options.workloads:
+        found.append(measure_workload(name, _plan(options, name), folder, say))
+        _print_workload(found[-1], options, console)
+    print_limits(found, console)
+    document: dict[str, Any] = {
+        "machine": {"cores": os.cpu_count(), "generator": default_generator()},
+        "workloads": [each.to_plain() for each in found],
+    }
+    if options.all:
+        loaded = versions_loaded.run(folder, options.rounds, options.seconds, say)
+        versions_loaded.print_loaded(loaded, console)
+        say("the ledger of one request")
+        document["ledger"] = ledger.run(folder, rounds=5, requests=500)
+        ledger.print_ledger(document["ledger"], console)
+        document["versions_loaded"] = [asdict(row) for row in loaded]
+    return document
+
+
+def _plan(options: argparse.Namespace, workload: str) -> Plan:
+    plotted = bool(options.plot or options.all) and workload == "small"
+    connections = options.connections or (PLOTTED if plotted else JUDGED)
+    return Plan(options.peers, connections, options.rounds, options.seconds, limit=True)
+
+
+def _print_workload(found: Found, options: argparse.Namespace, console: Console) -> None:
+    console.print()
     print_comparisons(found.workload.title, found.comparisons, found.unavailable, console)
     console.print(
-        f"[dim]Medians of {plan.rounds} rounds of {plan.seconds:g} s each, in turn, load by {default_generator()}; "
-        "ratios are ours to theirs.[/]"
+        f"[dim]{os.cpu_count()} cores; medians of {options.rounds} rounds of {options.seconds:g} s each, in turn; "
+        f"load by {'wrk' if default_generator() == 'wrk' else 'our own generator'}. "
+        "Ratios are ours to theirs, medians of the rounds.[/]\n",
+        highlight=False,
     )
-    if options.json:
-        options.json.write_text(json.dumps([cell.to_plain() for cell in found.comparisons], indent=1) + "\n")
+
+
+def _plot(document: dict[str, Any], file: Path, folder: Path, say: Say) -> None:
+    figures = folder / "figures.json"
+    figures.write_text(json.dumps(document["workloads"][0]))
+    try:
+        python = bench_python("matplotlib")
+    except PeerUnavailableError as error:
+        say(f"no plot: {error}")
+        return
+    command = [python, "-m", "benchmarks.plot", str(figures), str(file.resolve())]
+    subprocess.run(command, check=True, cwd=ROOT)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--peers", type=_names, default=tuple(PEERS), help="comma-separated; all by default")
-    parser.add_argument("--connections", type=_numbers, default=(1, 8, 64), help="comma-separated")
+    parser.add_argument(
+        "--all", action="store_true", help="all workloads, the versions loaded, and the ledger"
+    )
+    parser.add_argument("--workloads", type=_one_of(WORKLOADS), help="comma-separated; small by default")
+    parser.add_argument("--peers", type=_one_of(tuple(PEERS)), default=tuple(PEERS), help="comma-separated")
+    parser.add_argument("--connections", type=_numbers, help="comma-separated; 1,8,64, and more for a plot")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3, help="of each measurement")
+    parser.add_argument("--seconds", type=int, default=3, help="of each measurement")
     parser.add_argument("--json", type=Path, help="write every figure here as well")
-    return parser.parse_args()
+    parser.add_argument("--plot", type=Path, help="draw the first workload over connections: .svg or .png")
+    options = parser.parse_args()
+    options.workloads = options.workloads or (WORKLOADS if options.all else WORKLOADS[:1])
+    return options
 
 
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    unknown = set(names) - set(PEERS)
-    if unknown:
-        raise argparse.ArgumentTypeError(
-            f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}"
-        )
+def _one_of(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    def names(text: str) -> tuple[str, ...]:
+        given = tuple(text.split(","))
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(
+                f"{', '.join(unknown)!r} is unknown; expected {', '.join(known)}"
+            )
+        return given
+
     return names
 
 

@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from urllib.parse import urlsplit
 from scripts.load_test import Body, ClosedLoop, LoadPlan, LoadResult, run
 
 TIMEOUT_SECONDS = 30
-WARM_UP_SECONDS = 0.5
+WARM_UP_SECONDS = 5  # Java compiles what it runs often: it is at its speed after some thousand requests
+SETTLE_SECONDS = 0.5  # wrk leaves requests behind when its time is up; they are answered meanwhile
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,19 @@ class LoadError(Exception):
     """The generator could not measure."""
 
 
-def measure(target: Target, connections: int, seconds: float, generator: str | None = None) -> Measure:
-    """Load ``target`` for so long, after a short warm-up, and return what was found."""
-    send = {"wrk": _with_wrk, "own": _with_own}[generator or default_generator()]
-    send(target, connections, WARM_UP_SECONDS)
-    return send(target, connections, seconds)
+def warm_up(target: Target, connections: int) -> None:
+    """Load ``target`` until it is as fast as it gets, and forget it."""
+    _send(target, connections, WARM_UP_SECONDS)
+
+
+def measure(target: Target, connections: int, seconds: float) -> Measure:
+    """Load ``target``, which is warm, for so long and return what was found."""
+    time.sleep(SETTLE_SECONDS)
+    return _send(target, connections, seconds)
+
+
+def _send(target: Target, connections: int, seconds: float) -> Measure:
+    return {"wrk": _with_wrk, "own": _with_own}[default_generator()](target, connections, seconds)
 
 
 def default_generator() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.load import Measure, Target, measure
+from benchmarks.load import Measure, Target, measure, warm_up
 from benchmarks.workloads import Form
 
 Say = Callable[[str], None]
@@ -60,6 +60,9 @@ def compare(
     found: dict[tuple[Form, int], tuple[list[Measure], list[Measure]]] = {
         (form, count): ([], []) for form in targets for count in connections
     }
+    for sides in targets.values():
+        for target in sides:
+            warm_up(target, max(connections))
     for round_number in range(rounds):
         say(f"{workload}, {peer}: round {round_number + 1} of {rounds}")
         for (form, count), sides in found.items():
