@@ -21,7 +21,8 @@ from benchmarks.workloads import make
 
 COUNTS = (1, 5, 20)
 CONNECTIONS = 8
-SETTINGS = {"workers": 1, "batch_size": 8}
+BATCH_SIZE = 8
+SETTINGS = {"workers": 1, "lanes": [{"batch_size": BATCH_SIZE}]}
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,7 @@ def run(folder: Path, rounds: int, seconds: float, say: Say) -> list[Loaded]:
 
 def print_loaded(rows: list[Loaded], console: Console) -> None:
     """Print the cost of a request by how many versions are loaded."""
-    title = (
-        f"Versions loaded, one asked ({CONNECTIONS} connections, one lane of {SETTINGS['batch_size']} each)"
-    )
+    title = f"Versions loaded, one asked ({CONNECTIONS} connections, one lane of {BATCH_SIZE} each)"
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None)
     for heading in ("VERSIONS", "REQUESTS/s", "× ONE", "P50", "P99", "FAILED"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -1,7 +1,6 @@
 """Triton Inference Server of nvidia-pytriton's wheel: Python backend, dynamic batching without delay (its default).
 
-Binary is its binary tensor extension. Its HTTP threads, metrics and log are set as its performance guide has it:
-no per-request log, no GPU metrics; ``INSTANCES`` model instances, which was the best of 1 and 2 on two cores.
+Binary is its binary tensor extension. One model instance (its default), gRPC, metrics and information logs off.
 """
 
 from __future__ import annotations
