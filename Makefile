@@ -1,4 +1,4 @@
-.PHONY: serve test check bench-swaps clean
+.PHONY: serve test check bench bench-all bench-swaps clean
 
 BIN := .venv/bin
 
@@ -25,8 +25,20 @@ check: .venv/.ready-dev      ## lint, types, layering
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@ .venv/.ready
 
+bench: .venv/.ready-dev .venv-bench/.ready    ## the small network beside every peer (about 10 minutes)
+	$(BIN)/python -m benchmarks.compare
+
+bench-all: .venv/.ready-dev .venv-bench/.ready    ## every workload, the plot, versions loaded, the ledger (about an hour)
+	$(BIN)/python -m benchmarks.compare --all --json bench.json --plot bench.svg
+
+.venv-bench/.ready: benchmarks/requirements.txt
+	python3 -m venv .venv-bench
+	@grep -v '^#' $< | while read -r line; do \
+		.venv-bench/bin/pip install --quiet $$line || echo "$$line cannot be installed: left out"; done
+	@touch $@
+
 bench-swaps: .venv/.ready-dev    ## what a swap costs, beside TorchServe's documented way (about 15 minutes)
 	$(BIN)/python -m benchmarks.swaps
 
 clean:                       ## the environment and everything built
-	rm -rf .venv *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-bench *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""Statehouse beside its peers."""

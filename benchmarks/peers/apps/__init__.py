@@ -1,0 +1,1 @@
+"""The peers' own programs; they run in the peers' environment."""

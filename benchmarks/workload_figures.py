@@ -1,0 +1,125 @@
+"""One workload measured: ours, beside it one peer after the other, and the limit that the module sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.check import WrongAnswerError, check_answers
+from benchmarks.load import Target
+from benchmarks.pairs import Comparison, Say, compare
+from benchmarks.peers.bentoml import BentoMl
+from benchmarks.peers.fastapi import FastApi
+from benchmarks.peers.litserve import LitServe
+from benchmarks.peers.peer import Peer
+from benchmarks.peers.statehouse import Statehouse
+from benchmarks.peers.torchserve import TorchServe
+from benchmarks.peers.triton import Triton
+from benchmarks.processes import PeerUnavailableError
+from benchmarks.raw_loop import Limit, limit_of
+from benchmarks.workloads import Form, Workload, make
+
+PEERS: dict[str, Callable[[], Peer]] = {
+    "triton": Triton,
+    "fastapi": FastApi,
+    "litserve": LitServe,
+    "bentoml": BentoMl,
+    "torchserve": TorchServe,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    peers: tuple[str, ...]
+    connections: tuple[int, ...]
+    rounds: int
+    seconds: float
+    limit: bool = False
+
+
+@dataclass
+class Found:
+    """What one workload gave: its cells, who could not be measured and why, and the limits by what they contain."""
+
+    workload: Workload
+    comparisons: list[Comparison] = field(default_factory=list)
+    unavailable: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, Limit] = field(default_factory=dict)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "workload": self.workload.name,
+            "title": self.workload.title,
+            "cells": [cell.to_plain() for cell in self.comparisons],
+            "unavailable": self.unavailable,
+            "limits": {name: asdict(limit) for name, limit in self.limits.items()},
+        }
+
+
+@contextmanager
+def serving(peer: Peer, workload: Workload, folder: Path) -> Iterator[Peer]:
+    """Run one server for as long as the block runs."""
+    folder.mkdir()
+    try:
+        peer.start(workload, folder)
+        yield peer
+    finally:
+        peer.stop()
+
+
+def measure_workload(name: str, plan: Plan, folder: Path, say: Say) -> Found:
+    """Serve one workload by ours, and beside it by one peer after the other."""
+    workload = make(name, folder)
+    found = Found(workload)
+    if plan.limit:
+        say(f"{workload.title}: the module alone")
+        found.limits = _limits(workload, folder, plan.seconds)
+    say(f"{workload.title}: publishing and serving with default options")
+    with serving(Statehouse(), workload, folder / f"{name}-ours") as ours:
+        for form in workload.forms:
+            check_answers(ours, form, workload)
+        for peer_name in plan.peers:
+            _measure_pair(ours, peer_name, plan, found, folder, say)
+    return found
+
+
+def _measure_pair(ours: Peer, peer_name: str, plan: Plan, found: Found, folder: Path, say: Say) -> None:
+    workload = found.workload
+    options: dict[str, Any] = {
+        "connections": plan.connections,
+        "rounds": plan.rounds,
+        "seconds": plan.seconds,
+    }
+    say(f"{workload.name}: starting {peer_name}")
+    try:
+        with serving(PEERS[peer_name](), workload, folder / f"{workload.name}-{peer_name}") as peer:
+            targets = _targets(ours, peer, workload)
+            found.comparisons += compare(workload.name, peer_name, targets, say=say, **options)
+    except (PeerUnavailableError, WrongAnswerError) as error:
+        found.unavailable[peer_name] = str(error)
+        say(f"{peer_name}: {error}")
+
+
+def _targets(ours: Peer, peer: Peer, workload: Workload) -> dict[Form, tuple[Target, Target]]:
+    targets: dict[Form, tuple[Target, Target]] = {}
+    for form in workload.forms:
+        our_target, their_target = ours.target(form), peer.target(form)
+        if our_target is not None and their_target is not None:
+            check_answers(peer, form, workload)
+            targets[form] = (our_target, their_target)
+    if not targets:
+        raise PeerUnavailableError("takes this workload in no form that it documents")
+    return targets
+
+
+def _limits(workload: Workload, folder: Path, seconds: float) -> dict[str, Limit]:
+    limits = {"module alone": limit_of(workload, folder, seconds, decode=False)}
+    if workload.kind == "image":
+        limits["module and decoding"] = limit_of(workload, folder, seconds, decode=True)
+    return limits
