@@ -9,14 +9,18 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
+from handlers import fork_client
 from handlers.golden import GOLDEN_FILE, Golden, write_golden
-from handlers.settings import SETTINGS_FILE, FileIdentity, WorkerSettings
+from handlers.settings import SETTINGS_FILE
+from models import Task
+from models.example import Example
 
 PROJECT = Path(__file__).resolve().parent.parent
 END = struct.pack("!i", -1)
@@ -41,6 +45,7 @@ class WorkerProcess:
         ts = Path(package.submodule_search_locations[0])
         path = private / f"worker.{time.monotonic_ns()}"
         script = (str(ts / "model_service_worker.py"), "--sock-type", "unix", "--sock-name", str(path))
+        self.pid = -1
         self._errors = errors.open("wb") if errors else subprocess.DEVNULL
         began = time.perf_counter()
         self.process = subprocess.Popen(
@@ -52,14 +57,25 @@ class WorkerProcess:
                 "PYTHONUNBUFFERED": "1",
                 **environment,
             },
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=self._errors,
         )
+        self._read_pid()
         self._socket = self._connected(path)
         self.listening_seconds = time.perf_counter() - began
         self._socket.sendall(_load_message(private, handler))
         self._read_answer()
         self.ready_seconds = time.perf_counter() - began
+
+    def _read_pid(self) -> None:
+        if self.process.stdout is None:
+            raise SystemExit("the worker has no output to read")
+        for line in self.process.stdout:
+            if line.startswith(b"[PID]"):
+                self.pid = int(line.removeprefix(b"[PID]"))
+                threading.Thread(target=self.process.stdout.read, daemon=True).start()
+                return
+        raise SystemExit("the worker ended before it listened")
 
     def _connected(self, path: Path) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
@@ -112,10 +128,9 @@ class WorkerProcess:
     def _field(self) -> bytes:
         return self._exactly(struct.unpack("!i", self._exactly(4))[0])
 
-    def memory_kib(self) -> dict[str, int]:
-        """`smaps_rollup` of the process, in KiB: Pss, Anonymous, Rss …"""
-        lines = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines()[1:]
-        return {line.split(":")[0]: int(line.split()[1]) for line in lines}
+    def memory_kib(self, field: str) -> int:
+        """A field of `smaps_rollup`, `Pss` or `Private_Dirty`, over the process and what was forked for it."""
+        return sum(_smaps(pid)[field] for pid in {self.process.pid, self.pid})
 
     def stop(self) -> None:
         """End it."""
@@ -153,28 +168,79 @@ def _load_message(private: Path, handler: str) -> bytes:
     )
 
 
-def prepare_version(folder: Path, checkpoint: Path, *, examples: Sequence[Any], **settings: object) -> Path:
-    """Make the private folder of a version whose checkpoint stays where it is; return that folder."""
-    private = folder / f"private-{time.monotonic_ns()}"
-    private.mkdir(parents=True)
-    version = checkpoint.parent
-    write_golden(version / GOLDEN_FILE, Golden(source="made", examples=list(examples)))
+def _smaps(pid: int) -> dict[str, int]:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return {line.split(":")[0]: int(line.split()[1]) for line in lines}
+
+
+class ForkServer:
+    """`handlers.fork_server` in a folder of its own; `client` is what a worker is started with."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / f"fork.{time.monotonic_ns()}"
+        self.client = (sys.executable, "-IS", fork_client.__file__, str(path))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "handlers.fork_server", str(path)],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)},
+        )
+        while not path.exists():
+            time.sleep(0.01)
+
+    def memory_kib(self, field: str) -> int:
+        """A field of `smaps_rollup`."""
+        return _smaps(self._process.pid)[field]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def make_version(
+    folder: Path, architecture: str, config: Mapping[str, object], task: Task, **settings: object
+) -> tuple[Path, Path]:
+    """Save a module with random weights and a golden example of it; return its checkpoint and private folder."""
+    import torch
+
+    from handlers.base import CheckpointHandler
+    from models import build_model, load_checkpoint, save_checkpoint
+
+    torch.manual_seed(0)
+    version, private = folder / "model-1.0", folder / "private"
+    version.mkdir(parents=True)
+    private.mkdir()
+    path = save_checkpoint(
+        version / "checkpoint.pt",
+        build_model(architecture, config),
+        architecture=architecture,
+        config=config,
+        task=task,
+    )
+    handler = CheckpointHandler.from_checkpoint(load_checkpoint(path))
+    made = handler.make_example()
+    response = json.loads(handler.answer([made])[0].body)
+    example = Example(content_type=made.content_type, body=bytes(made.body), response=response)
+    write_golden(version / GOLDEN_FILE, Golden(source="made", examples=[example]))
     identities = {}
     for entry in version.iterdir():
         status = entry.lstat()
-        identities[entry.name] = FileIdentity(
-            size_bytes=status.st_size, mtime_ns=status.st_mtime_ns, inode=status.st_ino
-        )
-    told = WorkerSettings(
-        name="model",
-        version="1.0",
-        digest="0" * 64,
-        version_folder=str(version),
-        checkpoint=checkpoint.name,
-        files=identities,
-        metrics_folder=str(private),
-        failure_file=str(private / "failure.json"),
+        identities[entry.name] = {
+            "size_bytes": status.st_size,
+            "mtime_ns": status.st_mtime_ns,
+            "inode": status.st_ino,
+        }
+    told = {
+        "name": "model",
+        "version": "1.0",
+        "digest": "0" * 64,
+        "version_folder": str(version),
+        "checkpoint": path.name,
+        "files": identities,
+        "metrics_folder": str(private),
+        "failure_file": str(private / "failure.json"),
         **settings,
-    )
-    (private / SETTINGS_FILE).write_text(json.dumps(told.model_dump()))
-    return private
+    }
+    (private / SETTINGS_FILE).write_text(json.dumps(told))
+    return path, private

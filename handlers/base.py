@@ -43,6 +43,7 @@ from models.task import TaskConfig
 logger = logging.getLogger(__name__)
 
 MIN_CHUNK_ROWS = 64
+ADOPTED_SIZES = (1, 2)
 UNOBSERVED = Observer()
 
 TaskT = TypeVar("TaskT", bound=TaskConfig)
@@ -91,7 +92,7 @@ class CheckpointHandler(TaskSteps[TaskT]):
         floating = (p.dtype for p in self.module.parameters() if p.is_floating_point())
         self.dtype = next(floating, torch.float32)
         self.configure(_input_shape(checkpoint.header))
-        self.warm_up((1, 2))
+        self.warm_up(ADOPTED_SIZES)
 
     def warm_up(self, row_counts: Iterable[int]) -> None:
         """Send the made example through the module, as often repeated as each of `row_counts` says."""
@@ -260,8 +261,9 @@ def _input_shape(header: CheckpointHeader) -> tuple[int, ...] | None:
 
 
 def _warm_up_sizes(batch_size: int) -> list[int]:
-    """1, 2, 4 … and the batch size itself; a module prepares itself by size where it does at all."""
-    return sorted({batch_size, *(2**power for power in range(batch_size.bit_length()))})
+    """Beyond those it was adopted with: 4, 8 … and the batch size itself; modules prepare themselves by size."""
+    sizes = {batch_size, *(2**power for power in range(batch_size.bit_length()))}
+    return sorted(sizes.difference(ADOPTED_SIZES))
 
 
 def _require_rows(output: object, count: int) -> torch.Tensor:
