@@ -29,6 +29,7 @@ from handlers.golden import GOLDEN_FILE, Golden, compare, read_golden
 from handlers.inference_response import write_inference_response
 from handlers.inference_tensors import datatype_of
 from handlers.metrics import Observer, WorkerMetrics
+from handlers.optimizations import CHECKED_ROWS, optimize
 from handlers.payload import Decoded, decode, encode_answers
 from handlers.problem import problem_response
 from handlers.request import Request, Response, TorchServeContext, read_requests, write_responses
@@ -231,6 +232,9 @@ class CheckpointHandler(TaskSteps[TaskT]):
         self.name, self.version, self.digest = settings.name, settings.version, settings.digest
         self.chunk_rows = max(MIN_CHUNK_ROWS, settings.batch_size)
         self.adopt(load_checkpoint(settings.checkpoint_path, map_location=device), device)
+        if settings.optimizations:
+            made = [decode(self.make_example(seed), self).rows for seed in range(CHECKED_ROWS)]
+            self.module = optimize(self.module, self.preprocess(np.concatenate(made)), settings.optimizations)
         self.warm_up(_warm_up_sizes(settings.batch_size))
         self.check_golden(read_golden(Path(settings.version_folder, GOLDEN_FILE)))
         self.metrics = WorkerMetrics(Path(settings.metrics_folder), name=self.name, version=self.version)
