@@ -112,7 +112,8 @@ def _check(module: nn.Module, rows: Tensor, expected: Tensor, optimizations: Seq
         near = TOLERANCES.get(expected.dtype, 0.0)
         torch.testing.assert_close(answer, expected, rtol=near, atol=near, equal_nan=True)
     except (RuntimeError, AssertionError, TypeError) as error:
+        said = " ".join(str(error).split())[:300]
         raise OptimizationError(
-            f"with {asked} the module does not answer {len(rows)} rows as without ({' '.join(str(error).split())[:300]}); "
+            f"with {asked} the module does not answer {len(rows)} rows as without ({said}); "
             "leave them out of the deployment"
         ) from error
