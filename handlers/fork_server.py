@@ -60,7 +60,10 @@ def preload() -> None:
     importlib.import_module("ts.model_service_worker")
     tasks = importlib.import_module("models.task").task_names()
     for name in ("models.architectures", *(f"handlers.{task}" for task in tasks)):
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # noqa: BLE001 - the worker that needs it will say so; others do not
+            print(f"fork server: {name} cannot be imported: {error!r}", flush=True)
     gc.freeze()
 
 
