@@ -1,4 +1,4 @@
-"""JPEGs as cameras and browsers make them, in a third of Pillow's time for small ones and to the same pixels.
+"""JPEGs as cameras and browsers make them, small ones in 0.4 of Pillow's time and to the same pixels.
 
 Both decode with libjpeg-turbo; what Pillow spends besides is on opening files, which a request is not. Whatever
 is out of the ordinary is left to Pillow, and so is everything that libjpeg as much as warns of.
