@@ -30,6 +30,7 @@ from handlers.golden import GOLDEN_FILE, Golden, compare, read_golden
 from handlers.inference_response import write_inference_response
 from handlers.inference_tensors import datatype_of
 from handlers.metrics import Observer, WorkerMetrics
+from handlers.optimizations import CHECKED_ROWS, optimize
 from handlers.payload import Decoded, decode, encode_answers
 from handlers.problem import problem_response
 from handlers.request import Request, Response, TorchServeContext, read_requests, write_responses
@@ -46,6 +47,7 @@ from models.task import TaskConfig
 logger = logging.getLogger(__name__)
 
 MIN_CHUNK_ROWS = 64
+ADOPTED_SIZES = (1, 2)
 UNOBSERVED = Observer()
 
 TaskT = TypeVar("TaskT", bound=TaskConfig)
@@ -98,7 +100,7 @@ class CheckpointHandler(TaskSteps[TaskT]):
         self.row_buffer = RowBuffer(
             min(self.chunk_rows, self.row_limit), self.row_shape, self.row_dtype, pinned=device.type == "cuda"
         )
-        self.warm_up((1, 2))
+        self.warm_up(ADOPTED_SIZES)
 
     def warm_up(self, row_counts: Iterable[int]) -> None:
         """Send the made example through the module, as often repeated as each of `row_counts` says."""
@@ -277,6 +279,9 @@ class CheckpointHandler(TaskSteps[TaskT]):
         self.name, self.version, self.digest = settings.name, settings.version, settings.digest
         self.chunk_rows = max(MIN_CHUNK_ROWS, settings.batch_size)
         self.adopt(load_checkpoint(settings.checkpoint_path, map_location=device), device)
+        if settings.optimizations:
+            made = [decode(self.make_example(seed), self).rows for seed in range(CHECKED_ROWS)]
+            self.module = optimize(self.module, self.preprocess(np.concatenate(made)), settings.optimizations)
         self.warm_up(_warm_up_sizes(settings.batch_size))
         self.check_golden(read_golden(Path(settings.version_folder, GOLDEN_FILE)))
         metrics = WorkerMetrics(Path(settings.metrics_folder), name=self.name, version=self.version)
@@ -310,8 +315,9 @@ def _input_shape(header: CheckpointHeader) -> tuple[int, ...] | None:
 
 
 def _warm_up_sizes(batch_size: int) -> list[int]:
-    """1, 2, 4 … and the batch size itself; a module prepares itself by size where it does at all."""
-    return sorted({batch_size, *(2**power for power in range(batch_size.bit_length()))})
+    """Beyond those it was adopted with: 4, 8 … and the batch size itself; modules prepare themselves by size."""
+    sizes = {batch_size, *(2**power for power in range(batch_size.bit_length()))}
+    return sorted(sizes.difference(ADOPTED_SIZES))
 
 
 def _require_rows(output: object, count: int) -> torch.Tensor:

@@ -6,6 +6,7 @@ HandlerError
 │   ├── ChangedFilesError         the version folder is not the one that was verified
 │   ├── DeviceError               TorchServe assigned a GPU that PyTorch cannot use
 │   ├── MissingTaskError          the checkpoint does not say what to do with the module
+│   ├── OptimizationError         an optimisation cannot be had here, or changes the answers
 │   ├── ModuleMismatchError       the module does not give what the task promises
 │   └── GoldenMismatchError       the module does not give the answers it was published with
 ├── NonFiniteRowsError          rows that were read quickly are not finite; the strict readers say which and why
@@ -58,6 +59,10 @@ class DeviceError(WorkerStartError):
 
 class MissingTaskError(WorkerStartError):
     """The checkpoint names no task, so nothing says how to read a request."""
+
+
+class OptimizationError(WorkerStartError):
+    """An optimisation that the deployment asks for cannot be applied to this module on this machine."""
 
 
 class ModuleMismatchError(WorkerStartError):

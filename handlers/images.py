@@ -25,6 +25,7 @@ from handlers.errors import (
     UnsupportedMediaError,
 )
 from handlers.numbers import shorten, type_name
+from handlers.plain_jpeg import read_plain_jpeg
 from handlers.png_chunks import find_damage
 from handlers.request import Body
 from models.task import ImageClassificationTask
@@ -72,9 +73,14 @@ def decode_image(
         InvalidInputError: it is an animation.
     """
     try:
+        plain = read_plain_jpeg(body, budget.left) if task.mode == "rgb" else None
+        if plain is not None:
+            budget.spend(plain.shape[1], plain.shape[0])
+            fits = task.resize is None and plain.shape[:2] == (task.height, task.width)
+            return _channels_first(plain if fits else _fit(Image.fromarray(plain), task))
         with _open(body) as image:
             budget.spend(image.width, image.height)
-            pixels = _fit(_convert(_upright(image), task.mode), task)
+            return _channels_first(_fit(_convert(_upright(image), task.mode), task))
     except UnidentifiedImageError as error:  # its own text has an address in memory and nothing else
         raise BrokenImageError(
             f"The image cannot be decoded: of its {len(body)} bytes the header is damaged or cut short."
@@ -86,6 +92,9 @@ def decode_image(
     ) as error:  # Pillow's decoders tell damage by whatever they stumble over, assertions included
         said = str(error)[:200] or type(error).__name__
         raise BrokenImageError(f"The image cannot be decoded: {said}") from error
+
+
+def _channels_first(pixels: Image.Image | NDArray[np.uint8]) -> NDArray[np.uint8]:
     array = np.asarray(pixels, dtype=np.uint8)
     return np.ascontiguousarray(array[np.newaxis] if array.ndim == 2 else array.transpose(2, 0, 1))
 

@@ -2,12 +2,14 @@
 
 import stat
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from handlers.errors import ChangedFilesError, WorkerSettingsError
 
 SETTINGS_FILE = "statehouse.json"
+Optimization = Literal["channels_last", "freeze"]
 
 
 class FileIdentity(BaseModel):
@@ -35,6 +37,7 @@ class WorkerSettings(BaseModel):
     batch_size: int = Field(default=8, gt=0)
     threads: int = Field(default=1, gt=0)
     fast_io: bool = True
+    optimizations: list[Optimization] = []
     metrics_folder: str
     failure_file: str
 

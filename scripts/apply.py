@@ -9,7 +9,7 @@ from typing import Literal
 
 from models.errors import StatehouseError
 from scripts.change import Change
-from scripts.deployment import Deployment, VersionSettings, not_written, read_deployment
+from scripts.deployment import Deployment, LaneSettings, VersionSettings, not_written, read_deployment
 from scripts.desired import holds, with_version
 from scripts.durable import write_durably
 from scripts.errors import ChangeError
@@ -151,5 +151,8 @@ def _changes(before: VersionSettings, after: VersionSettings) -> Iterator[str]:
 
 
 def _told_value(value: object) -> str:
-    lanes = value if isinstance(value, tuple) else ()
-    return " / ".join(lane.told() for lane in lanes) or str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    return (
+        " / ".join(each.told() if isinstance(each, LaneSettings) else str(each) for each in value) or "none"
+    )

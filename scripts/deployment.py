@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from handlers.settings import Optimization
 from scripts.deployment_text import Location, ReadText, read_text
 from scripts.durable import write_durably
 from scripts.errors import DeploymentContentError, DeploymentNotFoundError, DeploymentWriteError
@@ -112,6 +113,8 @@ class VersionSettings(_Section):
     workers: int = Field(default=1, ge=1, le=256)  # of each lane
     threads: int = Field(default=1, ge=1, le=256)  # of each worker
     lanes: tuple[LaneSettings, ...] = THREE_LANES
+    optimizations: tuple[Optimization, ...] = ()
+    fast_io: bool = True  # off: workers read and write as TorchServe ships them
 
     @property
     def total_workers(self) -> int:

@@ -146,6 +146,8 @@ class VersionLoader:
             architectures=self._architectures,
             batch_size=lane.batch_size,
             threads=loaded.settings.threads,
+            optimizations=list(loaded.settings.optimizations),
+            fast_io=loaded.settings.fast_io,
             metrics_folder=str(metrics_folder),
             failure_file=str(self._failure_file(lane)),
         )

@@ -9,8 +9,8 @@ from scripts.deployment import ONE_LANE, VersionSettings
 from scripts.errors import NotEnoughMemoryError
 from scripts.supervisor import Supervisor
 
-# Measured on a CPU: a worker of a small module holds 258 MiB, 157 MiB of them its own alone; and some room.
-WORKER_BYTES = 320 << 20
+# Measured on a CPU: a forked worker of a small module has 21 MiB of its own; the rest is room for batches and activations.
+WORKER_BYTES = 96 << 20
 # Weights are mapped and shared between workers on a CPU; activations and the like come on top.
 WEIGHTS_FACTOR = 1.5
 GPU = Path("/dev/nvidiactl")
@@ -25,7 +25,8 @@ def refuse_if_too_large(
     """Raise NotEnoughMemoryError, with ``hint``, when the workers of a version would not fit beside what runs."""
     published = supervisor.store.get(name, version)
     weights = published.manifest.files[published.manifest.checkpoint].size_bytes
-    needed = round(settings.total_workers * WORKER_BYTES + WEIGHTS_FACTOR * weights)
+    copies = settings.total_workers if settings.optimizations else 1  # optimised, they are not shared
+    needed = round(settings.total_workers * WORKER_BYTES + copies * WEIGHTS_FACTOR * weights)
     free = available_bytes() - supervisor.deployment.limits.keep_free_bytes
     if needed > free:
         raise NotEnoughMemoryError(

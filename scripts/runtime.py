@@ -107,6 +107,11 @@ class RuntimeFolder:
         return self.path / "management.sock"
 
     @property
+    def fork_socket(self) -> Path:
+        """Where `handlers.fork_server` makes workers."""
+        return self.path / "fork.sock"
+
+    @property
     def metrics_socket(self) -> Path:
         """TorchServe's metrics API, which no token protects."""
         return self.path / "metrics.sock"

@@ -106,6 +106,7 @@ class TorchServe:
         self._max_request_bytes = max_request_bytes
         self._python_path = tuple(python_path)
         self.process = ServerProcess("TorchServe", on_line)
+        self._fork_server = ServerProcess("The fork server", on_line)
         self._client: httpx.AsyncClient | None = None
 
     # -- the process
@@ -116,8 +117,10 @@ class TorchServe:
         Raises ServerStartError with Java's last lines when it ends or stays silent.
         """
         self._runtime.torchserve_config.write_text(self._config())
+        await self._fork_server.stop(with_signal=signal.SIGTERM, grace_seconds=STOP_GRACE_SECONDS)
         kill_leftovers(self._runtime.java_temp)
         self._forget_last_run()
+        await self._start_fork_server()
         await self.process.start(
             self._command(),
             cwd=self._runtime.java_folder,
@@ -132,6 +135,24 @@ class TorchServe:
             await self._client.aclose()
             self._client = None
         await self.process.stop(with_signal=signal.SIGTERM, grace_seconds=STOP_GRACE_SECONDS)
+        await self._fork_server.stop(with_signal=signal.SIGTERM, grace_seconds=STOP_GRACE_SECONDS)
+
+    async def _start_fork_server(self) -> None:
+        """See that workers can be forked; those asked for while it still imports wait for it."""
+        if self._fork_server.running:
+            return
+
+        async def listens() -> bool:
+            return self._runtime.fork_socket.exists()
+
+        self._runtime.fork_socket.unlink(missing_ok=True)
+        await self._fork_server.start(
+            [sys.executable, "-m", "handlers.fork_server", str(self._runtime.fork_socket)],
+            cwd=self._runtime.java_folder,
+            env=self._environment(),
+            answers=listens,
+            timeout_seconds=START_TIMEOUT_SECONDS,
+        )
 
     def _forget_last_run(self) -> None:
         # What a killed Java leaves: sockets that cannot be bound again, a key that is not this run's.
@@ -155,7 +176,7 @@ class TorchServe:
             "-cp",
             str(package_folder / "frontend" / "*"),
             "org.pytorch.serve.ModelServer",
-            *("--python", worker_python(self._runtime.path)),
+            *("--python", worker_python(self._runtime.path, self._runtime.fork_socket)),
             *("-f", str(self._runtime.torchserve_config)),
             *("-s", str(self._runtime.store)),
             "-ncs",
@@ -249,6 +270,7 @@ class TorchServe:
 
     async def register(self, lane: Lane, *, response_timeout_seconds: int) -> None:
         """Register a prepared lane and ask for its workers, waiting for neither."""
+        await self._start_fork_server()
         await self._manage(
             "POST",
             "/models",

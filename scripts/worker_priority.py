@@ -1,7 +1,7 @@
 """Workers that load step back for those that serve.
 
-Starting a worker costs seconds of a core, most of it torch's import: on a small machine that is capacity
-taken from everybody who is being answered. So it starts nice, and takes its place when it has proved
+Loading a version and proving it costs a core for as long as it takes: on a small machine that is capacity
+taken from everybody who is being answered. So a worker starts nice, and takes its place when it has proved
 itself (`handlers.startup.take_normal_priority`), where the system lets it come back.
 """
 
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 NICENESS = 15
+FORK_CLIENT = Path(__file__).resolve().parent.parent / "handlers" / "fork_client.py"
 _COME_BACK = (
     "import os; os.nice(1); os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) - 1)"
 )
@@ -24,12 +25,13 @@ def may_come_back() -> bool:
     return tried.returncode == 0
 
 
-def worker_python(folder: Path) -> str:
-    """Return the Python that workers are started with: ours, and nice where that can be undone."""
-    if not may_come_back():
-        return sys.executable
+def worker_python(folder: Path, fork_socket: Path) -> str:
+    """Return what TorchServe takes for Python: it asks the fork server for a worker, a nice one where that
+    can be undone.
+    """
     script = folder / "worker-python"
-    command = shlex.join(["nice", "-n", str(NICENESS), sys.executable])
+    nice = ["nice", "-n", str(NICENESS)] if may_come_back() else []
+    command = shlex.join([*nice, sys.executable, "-IS", str(FORK_CLIENT), str(fork_socket)])
     script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     script.chmod(0o700)
     return str(script)

@@ -1,0 +1,119 @@
+"""A module made faster on this machine's CPU, as its deployment asks: off by default, and proved like any other.
+
+What is built here lives in the worker alone: nothing is written, and nothing is read that somebody else may have
+written. docs/performance.md has what each gives, and what was left out because it gave less.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.jit._trace import TracerWarning
+
+from handlers.errors import OptimizationError
+from handlers.settings import Optimization
+
+CHECKED_ROWS = 3
+RUNS_TO_SETTLE = 3  # TorchScript watches the first runs, and specialises by what it saw
+# Both keep the numbers' type: other kernels add the same products up in another order, no more. For float16
+# and bfloat16 that order is worth their own precision.
+TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+
+
+def optimize(module: nn.Module, examples: Tensor, optimizations: Sequence[Optimization]) -> nn.Module:
+    """Return what to call instead of `module`, which is in eval mode; `examples` are three different rows for it.
+
+    It takes batches of any size, and has answered the first row, two and three as `module` does. The module's
+    weights are copied: they are this worker's own, no longer shared with others.
+
+    Raises:
+        OptimizationError: one of them cannot be had here, or changes the answers.
+    """
+    if examples.device.type != "cpu":
+        raise OptimizationError(
+            f"optimizations {list(optimizations)} are for CPUs, and this worker serves on {examples.device}; "
+            "leave them out of the deployment"
+        )
+    optimized = module
+    with torch.inference_mode():
+        expected = [module(examples[:count]) for count in range(1, CHECKED_ROWS + 1)]
+        for name in ("channels_last", "freeze"):  # what is frozen can be changed no more
+            if name in optimizations:
+                optimized = _apply(name, optimized, examples)
+        for answer in expected * RUNS_TO_SETTLE:
+            _check(optimized, examples[: len(answer)], answer, optimizations)
+    return optimized
+
+
+def _apply(name: Optimization, module: nn.Module, examples: Tensor) -> nn.Module:
+    builders: dict[Optimization, Callable[[nn.Module, Tensor], nn.Module]] = {
+        "channels_last": _channels_last,
+        "freeze": _freeze,
+    }
+    try:
+        return builders[name](module, examples)
+    except OptimizationError:
+        raise
+    except Exception as error:  # TorchScript refuses by whatever it stumbles over
+        raise OptimizationError(
+            f"optimization {name!r} cannot be applied to this module ({type(error).__name__}: "
+            f"{str(error).strip().partition(chr(10))[0][:200]}); leave it out of the deployment"
+        ) from error
+
+
+class ChannelsLast(nn.Module):
+    """Gives `module` its images with the channels of one pixel side by side, as its weights are."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return what the module answers."""
+        answer: Tensor = self.module(images.contiguous(memory_format=torch.channels_last))
+        return answer
+
+
+def _channels_last(module: nn.Module, examples: Tensor) -> nn.Module:
+    if examples.ndim != 4:
+        raise OptimizationError(
+            f"optimization 'channels_last' needs images (batch, channels, height, width), and this module takes "
+            f"{list(examples.shape)}; leave it out of the deployment"
+        )
+    layout: torch.memory_format = torch.channels_last
+    return ChannelsLast(module.to(memory_format=layout)).eval()  # type: ignore[call-overload]  # torch's stub lacks it
+
+
+def _freeze(module: nn.Module, examples: Tensor) -> nn.Module:
+    """Record the operations on two rows, fold what is constant, and let oneDNN lay out the weights.
+
+    What the tracer warns of it records as it was for these rows, which would be wrong for others.
+    """
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", TracerWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch.compile, which it names, is slower here
+        traced = torch.jit.trace(module, examples[:2], check_trace=False)  # type: ignore[no-untyped-call]
+        frozen: nn.Module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+    if warned:
+        places = ", ".join(f"{each.filename}:{each.lineno}" for each in warned[:3])
+        raise OptimizationError(
+            f"optimization 'freeze' cannot be applied: the module decides in Python by what it is given "
+            f"({places}), which cannot be recorded; leave it out of the deployment"
+        )
+    return frozen
+
+
+def _check(module: nn.Module, rows: Tensor, expected: Tensor, optimizations: Sequence[Optimization]) -> None:
+    """Raise OptimizationError unless `module` answers `rows` as expected."""
+    asked = f"optimizations {list(optimizations)}"
+    try:
+        answer = module(rows)
+        near = TOLERANCES.get(expected.dtype, 0.0)
+        torch.testing.assert_close(answer, expected, rtol=near, atol=near, equal_nan=True)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise OptimizationError(
+            f"with {asked} the module does not answer {len(rows)} rows as without ({said}); "
+            "leave them out of the deployment"
+        ) from error

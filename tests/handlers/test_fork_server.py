@@ -1,0 +1,161 @@
+"""Real forks: the fork server as the supervisor runs it, and clients as TorchServe starts them."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from handlers import fork_client
+from models import TensorTask
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CLIENT = (sys.executable, "-IS", fork_client.__file__)
+SIMPLE_NET = {"input_size": 4, "hidden_size": 5, "num_classes": 3}
+WAIT_SECONDS = 60
+
+TELL = """
+import gc, json, os, sys
+print(json.dumps({
+    "arguments": sys.argv, "colour": os.environ.get("COLOUR"), "secret": os.environ.get("SECRET"),
+    "folder": os.getcwd(), "path": sys.path, "collects": gc.isenabled(), "pid": os.getpid(),
+    "niceness": os.getpriority(os.PRIO_PROCESS, 0), "torch": "torch" in sys.modules,
+    "ignores": __import__("signal").getsignal(17).name,
+}), flush=True)
+sys.exit(3)
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    path = tmp_path_factory.mktemp("fork") / "fork.sock"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "handlers.fork_server", str(path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SECRET": "the server's own"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    wait_until(path.exists)
+    yield path, process
+    process.kill()
+    process.wait()
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def script(folder: Path, text: str) -> Path:
+    path = folder / "script.py"
+    path.write_text(text)
+    return path
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_worker_gets_its_own_arguments_environment_folder_and_priority(server, tmp_path):
+    path, process = server
+    added = tmp_path / "added"
+    done = subprocess.run(
+        ["nice", "-n", "5", *CLIENT, str(path), str(script(tmp_path, TELL)), "--port", "9"],
+        env={"COLOUR": "blue", "PYTHONPATH": f"{added}:{ROOT}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    told = json.loads(done.stdout)
+    assert told["pid"] != process.pid
+    assert told["arguments"] == [str(tmp_path / "script.py"), "--port", "9"]
+    assert (told["colour"], told["secret"]) == ("blue", None)
+    assert told["folder"] == str(tmp_path)
+    assert told["path"][0] == str(added)
+    assert told["niceness"] == os.getpriority(os.PRIO_PROCESS, 0) + 5
+    assert told["torch"]
+    assert told["collects"]
+    assert told["ignores"] == "SIG_DFL"  # or a worker could not wait for a compiler that it runs
+    assert done.returncode == 1
+
+
+def test_the_server_has_one_thread_for_no_other_survives_a_fork(server):
+    path, process = server
+    subprocess.run([*CLIENT, str(path), "-"], env={}, stderr=subprocess.DEVNULL)  # it has imported by then
+    assert len(list(Path(f"/proc/{process.pid}/task").iterdir())) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_ends_with_its_client(server, tmp_path, number):
+    sleeper = script(tmp_path, "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(1000)")
+    client = subprocess.Popen([*CLIENT, str(server[0]), str(sleeper)], stdout=subprocess.PIPE, text=True)
+    worker = int(client.stdout.readline())
+    assert is_running(worker)
+    client.send_signal(number)
+    client.wait()
+    wait_until(lambda: not is_running(worker))
+
+
+def test_a_client_ends_with_its_worker_and_leaves_nothing_behind(server, tmp_path):
+    sleeper = script(tmp_path, "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(1000)")
+    client = subprocess.Popen([*CLIENT, str(server[0]), str(sleeper)], stdout=subprocess.PIPE, text=True)
+    worker = int(client.stdout.readline())
+    os.kill(worker, signal.SIGKILL)
+    assert client.wait(WAIT_SECONDS) == 1
+    wait_until(lambda: not Path(f"/proc/{worker}").exists())  # buried, no zombie
+
+
+def test_a_script_s_error_is_told_where_the_worker_tells_things(server, tmp_path):
+    failing = script(tmp_path, "raise ValueError('of its own')")
+    done = subprocess.run([*CLIENT, str(server[0]), str(failing)], capture_output=True, text=True)
+    assert "ValueError: of its own" in done.stderr
+    assert done.returncode == 1
+
+
+def test_who_asks_in_no_readable_way_gets_nothing_and_harms_nobody(server, tmp_path):
+
+    for message in (b"", b"\0\0\0\2{", b"\0\0\0\1x", b"\0\0\0\2{}"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(server[0]))
+            connection.sendall(message)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1) == b""
+    quick = script(tmp_path, "print('well')")
+    assert (
+        subprocess.run([*CLIENT, str(server[0]), str(quick)], capture_output=True, text=True).stdout
+        == "well\n"
+    )
+
+
+def test_without_a_server_the_client_becomes_an_ordinary_worker(tmp_path):
+    done = subprocess.run(
+        [*CLIENT, str(tmp_path / "nobody.sock"), str(script(tmp_path, TELL)), "--port", "9"],
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    told = json.loads(done.stdout)
+    assert told["arguments"][1:] == ["--port", "9"]
+    assert not told["torch"]
+    assert "no fork server" in done.stderr
+    assert done.returncode == 3
+
+
+def test_a_forked_worker_serves_what_torchserve_tells_it_to_load(server, make_version):
+    from benchmarks.worker_process import WorkerProcess
+
+    private = make_version("simple_net", SIMPLE_NET, TensorTask())
+    with WorkerProcess(private, "handlers.tensor", python=(*CLIENT, str(server[0]))) as worker:
+        answer = worker.predict(b'{"inputs": [1, 2, 3, 4]}')
+    assert b"outputs" in answer

@@ -1,0 +1,129 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from handlers.errors import OptimizationError
+from handlers.optimizations import optimize
+from models import ImageClassificationTask, TensorTask, build_model
+
+CONVNET = {"in_channels": 3, "height": 16, "width": 16, "num_classes": 5, "channels": [8, 8]}
+SIMPLE_NET = {"input_size": 6, "hidden_size": 5, "num_classes": 3}
+MODELS = {"convnet": (CONVNET, (3, 16, 16)), "simple_net": (SIMPLE_NET, (6,))}
+APPLIED = [("simple_net", ["freeze"]), ("convnet", ["freeze"]), ("convnet", ["channels_last"])]
+APPLIED += [("convnet", ["freeze", "channels_last"])]
+
+
+class Encoder(nn.Module):
+    """A transformer encoder over token ids."""
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, dropout=0.0)
+        self.embedding, self.layers = nn.Embedding(50, 8), nn.TransformerEncoder(layer, 2)
+
+    def forward(self, tokens):
+        return self.layers(self.embedding(tokens)).mean(1)
+
+
+class Undecided(nn.Module):
+    """Computes one thing or another, by what it is given."""
+
+    def forward(self, x):
+        return x * 2 if bool(x[-1].sum() > 0) else x * 3
+
+
+class OfTwo(nn.Module):
+    """Its operations are those for as many rows as it first saw."""
+
+    def forward(self, x):
+        return x.reshape(int(x.shape[0]), -1) + torch.zeros(x.shape[0], 1).expand(int(x.shape[0]), 4)
+
+
+class Random(nn.Module):
+    """Answers differently each time."""
+
+    def forward(self, x):
+        return x + torch.rand_like(x)
+
+
+def built(name, shape, config):
+    torch.manual_seed(0)
+    module = build_model(name, config).eval().requires_grad_(False)
+    for parameter in module.buffers():  # so that normalisation does something
+        if parameter.is_floating_point():
+            parameter.add_(torch.rand_like(parameter))
+    return module, torch.rand(40, *shape)
+
+
+@pytest.mark.parametrize(("name", "optimizations"), APPLIED)
+def test_batches_of_any_size_are_answered_as_without(name, optimizations):
+    config, shape = MODELS[name]
+    module, rows = built(name, shape, config)
+    plain = copy.deepcopy(module)
+    optimized = optimize(module, rows[:3], optimizations)
+    assert optimized is not module
+    with torch.inference_mode():
+        for count in (1, 2, 5, 32, 40, 7):
+            torch.testing.assert_close(optimized(rows[:count]), plain(rows[:count]), rtol=1e-4, atol=1e-5)
+
+
+def test_token_ids_are_frozen_too():
+    torch.manual_seed(0)
+    module, tokens = Encoder().eval().requires_grad_(False), torch.randint(0, 50, (9, 7))
+    frozen = optimize(module, tokens[:3], ["freeze"])
+    with torch.inference_mode():
+        for count in (1, 4, 9):
+            torch.testing.assert_close(frozen(tokens[:count]), module(tokens[:count]))
+
+
+@pytest.mark.parametrize("module", [Undecided().eval(), OfTwo().eval()])
+def test_what_decides_by_its_input_is_refused_rather_than_answered_wrongly(module):
+    with pytest.raises(OptimizationError, match=r"decides in Python .*test_optimizations.py:\d+"):
+        optimize(module, torch.ones(3, 4), ["freeze"])
+
+
+def test_what_does_not_answer_the_same_twice_is_refused():
+    with pytest.raises(OptimizationError, match=r"does not answer 1 rows as without .*leave them out"):
+        optimize(Random().eval(), torch.ones(3, 4), ["freeze"])
+
+
+def test_an_optimisation_that_does_not_fit_says_which_and_why():
+    module, rows = built("simple_net", (6,), SIMPLE_NET)
+    with pytest.raises(OptimizationError, match=r"'channels_last' needs images .* takes \[3, 6\]"):
+        optimize(module, rows[:3], ["channels_last"])
+
+
+def test_elsewhere_than_on_a_cpu_it_is_refused():
+    with pytest.raises(OptimizationError, match="are for CPUs, and this worker serves on meta"):
+        optimize(nn.Linear(2, 2), torch.zeros(3, 2, device="meta"), ["freeze"])
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config", "task", "optimizations"),
+    [
+        ("simple_net", SIMPLE_NET, TensorTask(), ["freeze"]),
+        (
+            "convnet",
+            CONVNET,
+            ImageClassificationTask(
+                labels=list("abcde"), height=16, width=16, mode="rgb", mean=[0.5] * 3, std=[0.5] * 3
+            ),
+            ["channels_last", "freeze"],
+        ),
+    ],
+)
+def test_an_optimised_worker_proves_itself_by_the_same_golden_examples(
+    make_version, load_worker, architecture, config, task, optimizations
+):
+    private = make_version(architecture, config, task, optimizations=optimizations)
+    worker = load_worker(private, f"handlers.{task.task}")
+    module = worker.service._entry_point.__self__.module
+    assert isinstance(module, torch.jit.ScriptModule)
+
+
+def test_a_worker_whose_module_cannot_be_optimised_says_so(make_version, load_worker):
+    private = make_version("simple_net", SIMPLE_NET, TensorTask(), optimizations=["channels_last"])
+    with pytest.raises(RuntimeError, match="OptimizationError: optimization 'channels_last'"):
+        load_worker(private, "handlers.tensor")
