@@ -9,7 +9,7 @@ from scripts.deployment import ONE_LANE, VersionSettings
 from scripts.errors import NotEnoughMemoryError
 from scripts.supervisor import Supervisor
 
-# Measured on a CPU: a forked worker of a small module has 21 MiB of its own; the rest is room for batches and activations.
+# Measured on a CPU: a forked worker of a small module has 21 MiB of its own; the rest is room for activations.
 WORKER_BYTES = 96 << 20
 # Weights are mapped and shared between workers on a CPU; activations and the like come on top.
 WEIGHTS_FACTOR = 1.5

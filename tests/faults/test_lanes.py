@@ -23,7 +23,7 @@ def test_a_lane_without_a_worker_is_passed_by(make_server: Callable[[], FaultySe
     server.start()
     workers = workers_of(server)
     assert [lane["ready"] for lane in workers] == [1, 1, 1]
-    assert server.model("moody", "1.0")["memory_bytes"] > 3 * 100 << 20
+    assert server.model("moody", "1.0")["memory_bytes"] > 3 * 20 << 20
     with server.load(rate=20, connections=0) as load:
         server.wait_until(lambda: load.answered > 20)
         for lane in workers[:2]:
