@@ -33,7 +33,8 @@ class Server:
         self.announced: dict[str, Any] = {}
 
     def write_deployment(self, **fields: Any) -> None:
-        self.deployment_file.write_text(yaml.safe_dump({"listen": FREE_PORTS} | fields))
+        own = json.loads(json.dumps({"listen": FREE_PORTS} | fields))  # no object twice: no anchors
+        self.deployment_file.write_text(yaml.safe_dump(own))
 
     def read_deployment(self) -> dict[str, Any]:
         return yaml.safe_load(self.deployment_file.read_text())
