@@ -26,6 +26,9 @@ from scripts.supervisor import Supervisor
 
 Result = TypeVar("Result")
 
+# What has ended at the front is known here so much later at most.
+ON_ITS_WAY_SECONDS = 0.1
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -115,6 +118,7 @@ class Change:
         """Count no more, and write down how it went."""
         for name in self._counted:
             await self.supervisor.front.unwatch(name)
+        await asyncio.sleep(ON_ITS_WAY_SECONDS)
         self.observe()
         for name in self._counted:
             self.supervisor.outcomes.end(name)

@@ -17,6 +17,18 @@ from scripts.outcomes import Outcomes
 
 LOOK_SECONDS = 0.5
 DRAIN_SECONDS = 30.0
+# A percentile of a few answers says little: so many are waited for, where they come in time.
+BASELINE_ANSWERS = 200
+BASELINE_SECONDS = 10.0
+
+
+async def observe_before(change: Change, before: str) -> None:
+    """See how the old version does, so that there is something to compare the new one with."""
+    async with change.step("baseline", f"{before} observed, to compare with"):
+        deadline = time.monotonic() + BASELINE_SECONDS
+        while change.seen(before).answered < BASELINE_ANSWERS and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_SECONDS)
+            change.observe()
 
 
 async def watch(

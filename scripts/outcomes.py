@@ -1,7 +1,8 @@
-"""How the requests of a watched model end: one datagram of the front's per request, while a change runs."""
+"""How the requests of a watched model end: one line of the front's per request, while a change runs."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
 import threading
@@ -9,8 +10,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-RECEIVE_BYTES = 512
-BUFFER_BYTES = 8 << 20
+from scripts.local_http import unix_listener
+
+RECEIVE_BYTES = 1 << 16
 _ENDED_BY_CLIENT = "C"
 
 
@@ -71,10 +73,7 @@ class OutcomeReceiver:
     """Receives in a thread of its own, so that a busy event loop loses none."""
 
     def __init__(self, path: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-        self._socket.bind(str(path))
-        path.chmod(0o600)
+        self._listener = unix_listener(path)
         self._lock = threading.Lock()
         self._watched: dict[str, defaultdict[str, Outcomes]] = {}
         threading.Thread(target=self._receive, name="outcomes", daemon=True).start()
@@ -99,24 +98,30 @@ class OutcomeReceiver:
 
     def close(self) -> None:
         """Receive no more."""
-        self._socket.shutdown(socket.SHUT_RD)
-        self._socket.close()
+        self._listener.shutdown(socket.SHUT_RD)
+        self._listener.close()
 
     def _receive(self) -> None:
         while True:
             try:
-                line = self._socket.recv(RECEIVE_BYTES)
+                connection, _ = self._listener.accept()
             except OSError:
                 return  # closed
-            if not line:
-                return
-            self._take_line(line.decode("ascii", errors="replace").split())
+            threading.Thread(target=self._read, args=(connection,), name="outcomes", daemon=True).start()
+
+    def _read(self, connection: socket.socket) -> None:
+        rest = b""
+        with connection, contextlib.suppress(ConnectionError):  # a front that is killed starts again
+            while received := connection.recv(RECEIVE_BYTES):
+                *lines, rest = (rest + received).split(b"\n")
+                with self._lock:
+                    for line in lines:
+                        self._take_line(line.decode("ascii", errors="replace").split())
 
     def _take_line(self, words: list[str]) -> None:
         # As log-format in front.cfg: name, version, how, status, milliseconds, how the session ended.
         if len(words) != 6:
             return
         name, version, _, status, latency_ms, ended = words
-        with self._lock:
-            if name in self._watched:
-                self._watched[name][version].add(int(status), int(latency_ms), ended)
+        if name in self._watched:
+            self._watched[name][version].add(int(status), int(latency_ms), ended)

@@ -17,7 +17,7 @@ from scripts.golden_requests import send_golden_requests
 from scripts.judge import Limits
 from scripts.loaded_version import LoadedVersion, VersionState
 from scripts.memory import default_settings, refuse_if_too_large
-from scripts.observe import canary, watch
+from scripts.observe import canary, observe_before, watch
 from scripts.shadow import ShadowOptions, shadow
 
 DRAIN_SECONDS = 30.0
@@ -140,6 +140,8 @@ async def _compare(change: Change, old: LoadedVersion, new: LoadedVersion, optio
             step_seconds=options.canary_step_seconds,
             limits=options.limits,
         )
+    if options.watch_seconds:
+        await observe_before(change, old.version)
 
 
 async def _watch(

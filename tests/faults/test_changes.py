@@ -122,7 +122,10 @@ def test_retiring_the_default_beside_others_is_refused(served: FaultyServer) -> 
 def test_the_second_operator_waits_or_is_told(served: FaultyServer) -> None:
     server = served
     first = subprocess.Popen(
-        [STATEHOUSE, "swap", "moody", "1.2"], cwd=server.folder, stderr=subprocess.PIPE, text=True
+        [STATEHOUSE, "swap", "moody", "1.2", "--watch", "3s"],
+        cwd=server.folder,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert first.stderr is not None
     server.wait_until(server.deployment_file.with_suffix(".pending.json").exists)

@@ -16,10 +16,9 @@ def receiver(short_folder: Path) -> Iterator[OutcomeReceiver]:
 
 
 def tell(folder: Path, *lines: str) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+    with socket.socket(socket.AF_UNIX) as sender:
         sender.connect(str(folder / "o.sock"))
-        for line in lines:
-            sender.send(line.encode())
+        sender.sendall("".join(f"{line}\n" for line in lines).encode())
 
 
 def taken(receiver: OutcomeReceiver, name: str, count: int) -> dict[str, Outcomes]:
@@ -54,6 +53,19 @@ def test_thousands_at_once_are_all_counted(receiver: OutcomeReceiver, short_fold
     receiver.begin("digits")
     tell(short_folder, *["digits 1.0 default 200 3 --"] * 20_000)
     assert taken(receiver, "digits", 20_000)["1.0"].served == 20_000
+
+
+def test_a_line_may_come_in_pieces_and_by_another_connection(
+    receiver: OutcomeReceiver, short_folder: Path
+) -> None:
+    receiver.begin("digits")
+    with socket.socket(socket.AF_UNIX) as sender:
+        sender.connect(str(short_folder / "o.sock"))
+        sender.sendall(b"digits 1.0 default 20")
+        tell(short_folder, "digits 1.0 default 200 3 --")
+        assert taken(receiver, "digits", 1)["1.0"].served == 1
+        sender.sendall(b"0 3 --\ndigits 1.0 de")
+    assert taken(receiver, "digits", 1)["1.0"].served == 1
 
 
 def test_nothing_is_kept_of_a_model_that_is_not_watched(
