@@ -99,10 +99,11 @@ class LaneSettings(_Section):
 
 
 ONE_LANE = (LaneSettings(),)
-# Measured (benchmarks/): a batch that does not fill waits, one that is too small costs throughput.
-THREE_LANES = (
+# Measured (docs/performance.md): a batch that does not fill waits, one that is too small costs throughput.
+DEFAULT_LANES = (
     LaneSettings(batch_size=1, up_to=2),
-    LaneSettings(batch_size=4, up_to=16),
+    LaneSettings(batch_size=4, up_to=6),
+    LaneSettings(batch_size=8, up_to=16),
     LaneSettings(batch_size=32),
 )
 
@@ -112,7 +113,7 @@ class VersionSettings(_Section):
 
     workers: int = Field(default=1, ge=1, le=256)  # of each lane
     threads: int = Field(default=1, ge=1, le=256)  # of each worker
-    lanes: tuple[LaneSettings, ...] = THREE_LANES
+    lanes: tuple[LaneSettings, ...] = DEFAULT_LANES
     optimizations: tuple[Optimization, ...] = ()
     fast_io: bool = True  # off: workers read and write as TorchServe ships them
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from scripts.deployment import THREE_LANES
+from scripts.deployment import DEFAULT_LANES
 from tests.e2e.server import STATEHOUSE
 from tests.faults.conftest import FaultyServer
 from tests.faults.test_changes import assert_lost_nothing
@@ -32,7 +32,7 @@ def assert_matches(server: FaultyServer, wanted: dict[str, Any]) -> None:
     for name, model in wanted["models"].items():
         assert rows[name, model["default"]]["default"]
         for version, settings in model["versions"].items():
-            lanes = settings.get("lanes", THREE_LANES)
+            lanes = settings.get("lanes", DEFAULT_LANES)
             assert rows[name, version]["workers"]["ready"] == settings.get("workers", 1) * len(lanes)
     assert server.read_deployment()["models"].keys() == wanted["models"].keys()
     assert server.is_ready()
