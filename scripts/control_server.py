@@ -23,8 +23,8 @@ from scripts.apply import apply, read_plan
 from scripts.change import Asked, Change, run_change
 from scripts.change_request import ChangeRequest, retired, run_with, scaled
 from scripts.errors import ArgumentError
-from scripts.status import status_of
 from scripts.journal import TRIAL
+from scripts.status import status_of
 from scripts.steps import Report
 from scripts.supervisor import Supervisor
 from scripts.swap import SwapResult, rollback, swap
