@@ -17,7 +17,8 @@ app = typer.Typer()
 def tune(
     name: Name,
     p99_ms: Annotated[
-        float | None, typer.Option("--p99-ms", help="The limit; else twice the lowest p99 that is found.")
+        float | None,
+        typer.Option("--p99-ms", metavar="MS", help="The limit; else twice the lowest p99 that is found."),
     ] = None,
     connections: Annotated[
         int | None,
@@ -27,7 +28,9 @@ def tune(
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option("--rate", help="Requests per second, on a schedule: the shortest p99 wins."),
+        typer.Option(
+            "--rate", metavar="N", help="Requests per second, on a schedule: the shortest p99 wins."
+        ),
     ] = None,
     duration_seconds: Annotated[
         float,
@@ -36,7 +39,7 @@ def tune(
         ),
     ] = 2.0,
     rounds: Annotated[
-        int, typer.Option("--rounds", min=1, help="At most so many; stable figures need fewer.")
+        int, typer.Option("--rounds", min=1, metavar="N", help="At most so many; stable figures need fewer.")
     ] = 3,
     batch_sizes: Annotated[
         str | None, typer.Option("--batch-sizes", metavar="SIZES", help="What to try, such as 1,8,32.")

@@ -46,12 +46,11 @@ def print_plan(steps: list[str]) -> None:
 
 def print_history(changes: list[dict[str, Any]]) -> None:
     """Print the latest changes, newest last."""
-    if not changes:
-        out.print("Nothing has been changed yet.")
-        return
     told = [change for change in changes if (change.get("kind"), change["outcome"]) != (TRIAL, "done")]
     rows = [_history_row(change) for change in told[-SHOWN_CHANGES:]]
-    for line in table_lines(_HISTORY_COLUMNS, rows, width=width_of(out)):
+    if not told:
+        out.print("Nothing has been changed yet.")
+    for line in table_lines(_HISTORY_COLUMNS, rows, width=width_of(out), headed=bool(told)):
         out.print(line)
     if len(told) > SHOWN_CHANGES:
         out.print(Text(f"… and {len(told) - SHOWN_CHANGES} before (all with --json)", style="dim"))

@@ -16,6 +16,7 @@ from scripts.steps import Report
 from scripts.tune_choice import Figures, Goal, Measured, is_stable
 
 WARM_UP_SHARE = 0.25  # of a measurement's duration
+FIRST_WARM_UP_SECONDS = 5.0  # a server that has just started still compiles what it runs often
 WARM_UP_CONNECTIONS = 8  # of a load whose own rate says nothing about connections
 
 Say = Callable[[str], None]
@@ -46,6 +47,7 @@ class Bench:
         self._on_step = on_step
         self._say = say
         self._in_place: VersionSettings | None = None
+        self._warm = False
 
     def measure(self, settings: VersionSettings) -> Measured:
         """Measure settings until their score is stable, or the rounds are used up."""
@@ -81,8 +83,9 @@ class Bench:
         self._in_place = None
         self._change(TRIAL, settings)
         for plan in self._plans:
-            self._run(_warm_up(plan))
-        self._in_place = settings
+            seconds = WARM_UP_SHARE * plan.arrivals.duration_seconds
+            self._run(_warm_up(plan, seconds if self._warm else FIRST_WARM_UP_SECONDS / len(self._plans)))
+        self._in_place, self._warm = settings, True
 
     def measure_round(self) -> Round:
         """Run every load once; CommandError when somebody changed the settings meanwhile."""
@@ -137,10 +140,10 @@ def told(settings: VersionSettings) -> str:
     return f"{lanes}, {workers} × {settings.threads} thread{'s' if settings.threads > 1 else ''}"
 
 
-def _warm_up(plan: LoadPlan) -> LoadPlan:
+def _warm_up(plan: LoadPlan, seconds: float) -> LoadPlan:
     arrivals = plan.arrivals
     connections = WARM_UP_CONNECTIONS if isinstance(arrivals, OpenLoop) else arrivals.connections
-    return replace(plan, arrivals=ClosedLoop(connections, WARM_UP_SHARE * arrivals.duration_seconds))
+    return replace(plan, arrivals=ClosedLoop(connections, seconds))
 
 
 def _figures(result: LoadResult) -> Figures:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rich.text import Text
 
 from scripts.console import out, say, seconds_text, width_of
@@ -101,29 +103,45 @@ def _mark(result: TuneResult, measured: Measured) -> Text:
 
 def _verdict(result: TuneResult) -> Text:
     if result.chosen is None:
-        return Text.assemble(("✗ ", "red"), "No candidate is within the limit: the present settings stay.")
+        return Text.assemble(("✗ ", "red"), f"{_nothing_within(result)}: the present settings stay.")
     chosen = told(result.chosen.settings)
     if result.second_run is None:
         if result.chosen is result.present:
             return Text("The present settings are the best that was found: they stay.")
         return Text(
-            f"The best, {chosen}, gave {_gain_text(result, result.first_gain)}, and less than {MIN_GAIN:g} × is "
-            "not worth a change: the present settings stay."
+            f"The best, {chosen}, gave {_times(result, result.first_gain)} {_figure(result)} of the present settings: "
+            f"a gain below {MIN_GAIN - 1:.0%} is not worth a change, and the present settings stay."
         )
-    gain = f"{_gain_text(result, result.second_run.gain(result.goal))} in a second run ({_pair_text(result)})"
+    gain = _times(result, result.second_run.gain(result.goal))
+    measured = f"in a second run ({_pair_text(result)})"
     if not result.confirmed:
         return Text(
-            f"{chosen} gave {_gain_text(result, result.first_gain)} at first, and {gain}: that does not confirm a "
-            "gain, and the present settings stay."
+            f"{chosen} gave {_times(result, result.first_gain)} {_figure(result)} of the present settings at first, "
+            f"but {gain} {measured}: the present settings stay."
         )
     fate = "Written to the deployment." if result.written else "Nothing was written (--dry-run)."
-    return Text.assemble(("✓ ", "green"), (chosen, "bold"), f": {gain}. {fate}")
+    return Text.assemble(
+        ("✓ ", "green"), (chosen, "bold"), f": {gain} {_figure(result)} of before {measured}. {fate}"
+    )
 
 
-def _gain_text(result: TuneResult, gain: float) -> str:
-    if result.goal.rate_per_second is None:
-        return f"{gain:.2f} × the requests/s of the present settings"
-    return f"a p99 of {1 / gain if gain else float('inf'):.2f} × that of the present settings"
+def _nothing_within(result: TuneResult) -> str:
+    goal = result.goal
+    sound = [each for each in result.found if goal.score(each.figures)]
+    if not sound:
+        return "Every candidate lost requests or fell behind"
+    best = min(sound, key=lambda each: goal.p99_seconds(each.figures))
+    return f"No candidate is within the limit; {told(best.settings)} came closest"
+
+
+def _times(result: TuneResult, gain: float) -> str:
+    if result.goal.rate_per_second is not None:
+        gain = 1 / gain if gain else math.inf
+    return f"{gain:.2f} ×"
+
+
+def _figure(result: TuneResult) -> str:
+    return "the requests/s" if result.goal.rate_per_second is None else "the p99"
 
 
 def _pair_text(result: TuneResult) -> str:
