@@ -12,7 +12,8 @@ from scripts.tune_bench import told
 from scripts.tune_choice import Figures, Measured
 from scripts.tune_result import TuneResult
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 420, 320, 62, 40, 20, 48  # of a panel, in pixels
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 420, 320, 62, 50, 30, 48  # of a panel, in pixels
+PANELS_BESIDE, LEAST_WIDTH, LEGEND_HEIGHT = 3, 680, 50
 COLOURS = {"best": "#0b6e4f", "present": "#d1495b", "other": "#9aa5b1"}
 STYLE = "text{font:12px sans-serif;fill:#333}.small{font-size:11px;fill:#666}.axis{stroke:#bbb}"
 
@@ -28,10 +29,13 @@ def write_plot(path: Path, result: TuneResult) -> None:
 def svg_of(result: TuneResult) -> str:
     """Return the plot: the best and the present settings in colour, the others grey with their names as tooltips."""
     panels = "".join(_panel(result, index) for index in range(len(result.loads)))
-    width, height = WIDTH * len(result.loads), HEIGHT + 50
+    rows = math.ceil(len(result.loads) / PANELS_BESIDE)
+    panels_height = HEIGHT * rows
+    width = max(WIDTH * min(len(result.loads), PANELS_BESIDE), LEAST_WIDTH)
+    height = panels_height + LEGEND_HEIGHT
     legend = "".join(
-        f'<circle cx="{LEFT + 8}" cy="{HEIGHT + 8 + 20 * row}" r="5" fill="{COLOURS[kind]}"/>'
-        f'<text x="{LEFT + 20}" y="{HEIGHT + 12 + 20 * row}">{kind}: {escape(told(measured.settings))}</text>'
+        f'<circle cx="{LEFT + 8}" cy="{panels_height + 8 + 20 * row}" r="5" fill="{COLOURS[kind]}"/>'
+        f'<text x="{LEFT + 20}" y="{panels_height + 12 + 20 * row}">{kind}: {escape(told(measured.settings))}</text>'
         for row, (kind, measured) in enumerate(_marked(result).items())
     )
     return (
@@ -70,11 +74,12 @@ def _panel(result: TuneResult, index: int) -> str:
     limit = result.goal.p99_limit_seconds
     line = _limit_line(limit * 1e3, most_ms) if limit is not None and limit * 1e3 <= most_ms else ""
     axes = _axes(title, most_rate, most_ms)
-    return f'<g transform="translate({WIDTH * index} 0)">{axes}{line}{dots}</g>'
+    row, column = divmod(index, PANELS_BESIDE)
+    return f'<g transform="translate({WIDTH * column} {HEIGHT * row})">{axes}{line}{dots}</g>'
 
 
 def _axes(title: str, most_rate: float, most_ms: float) -> str:
-    parts = [f'<text x="{LEFT}" y="{TOP - 18}" font-weight="bold">{escape(title)}</text>']
+    parts = [f'<text x="{LEFT}" y="{TOP - 28}" font-weight="bold">{escape(title)}</text>']
     for quarter in range(5):
         x, y = _x(quarter / 4), _y(quarter / 4)
         parts += [
@@ -87,7 +92,7 @@ def _axes(title: str, most_rate: float, most_ms: float) -> str:
     parts.append(
         f'<text class="small" x="{middle}" y="{HEIGHT - BOTTOM + 32}" text-anchor="middle">requests/s</text>'
     )
-    parts.append(f'<text class="small" x="{LEFT - 6}" y="{TOP - 6}" text-anchor="end">p99, ms</text>')
+    parts.append(f'<text class="small" x="{LEFT - 6}" y="{TOP - 10}" text-anchor="end">p99, ms</text>')
     return "".join(parts)
 
 
