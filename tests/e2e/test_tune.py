@@ -1,4 +1,4 @@
-"""`statehouse tune` on a real server: what it shows, what it leaves, what it writes, and what others notice: nothing."""
+"""`statehouse tune` on a real server: what it shows, leaves and writes, and what others notice: nothing."""
 
 from __future__ import annotations
 
