@@ -61,7 +61,7 @@ def tune(
 ) -> None:
     """Find the best batch sizes, workers and threads.
 
-    Tries settings on the running server of this machine, whose other clients lose no request, but feel the load. What
+    Tries settings on the running server, whose other clients lose no request, but feel the load. What
     a second run confirms to be 5 % better is written to the deployment; else, and after Ctrl-C, the
     settings are those of before.
     """
