@@ -19,7 +19,7 @@ from scripts.errors import (
     StoreError,
 )
 from scripts.interrupted import outcome_of
-from scripts.journal import Entry, now_text
+from scripts.journal import TRIAL, Entry, now_text
 from scripts.outcomes import Outcomes
 from scripts.steps import Report, Step
 from scripts.supervisor import Supervisor
@@ -172,7 +172,7 @@ async def run_change(
         supervisor.running_change = f"{asked.kind} {asked.name} by {asked.user}"
         supervisor.change_task = asyncio.current_task()
         try:
-            if asked.kind != "apply":
+            if asked.kind not in ("apply", TRIAL):
                 refuse_edited(supervisor)
             return await _observed(Change(supervisor, asked, report), body)
         finally:

@@ -7,9 +7,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from scripts.change import Change
+from scripts.deployment import VersionSettings
+from scripts.desired import settings_for
 from scripts.judge import Limits
 from scripts.names import ModelName, ModelVersion
-from scripts.reconfigure import find, reconfigure
+from scripts.reconfigure import find, keep, reconfigure, told
 from scripts.shadow import ShadowOptions
 from scripts.swap import DRAIN_SECONDS, SwapOptions, retire
 
@@ -25,6 +27,7 @@ class ChangeRequest(BaseModel):
     host: str
     wait: bool = True
     workers: int = Field(default=1, ge=1, le=256)
+    settings: VersionSettings | None = None  # None: those of the deployment
     retire: bool = False
     replace: bool = False
     drain_seconds: float = Field(default=DRAIN_SECONDS, ge=0)
@@ -66,8 +69,30 @@ async def retired(change: Change, version: str, drain_seconds: float) -> list[st
 
 async def scaled(change: Change, version: str, workers: int) -> list[str]:
     """Give a version so many workers; return what was done."""
-    settings = find(change, version).settings
-    if settings.workers == workers:
+    find(change, version)
+    settings = _desired(change, version).model_copy(update={"workers": workers})
+    done = await run_with(change, version, settings)
+    return [f"{change.name} {version} has {workers} workers"] if done else []
+
+
+async def run_with(
+    change: Change, version: str, settings: VersionSettings | None, *, desired: bool = True
+) -> list[str]:
+    """Run a version with other settings, None: those of the deployment; return what was done.
+
+    What is not ``desired`` is a trial: it ends with the next change of the settings, or a start.
+    """
+    running, deployed = find(change, version).settings, _desired(change, version)
+    wanted = settings or deployed
+    if running != wanted:
+        await reconfigure(change, version, wanted, desired=desired and wanted != deployed)
+    elif desired and wanted != deployed:
+        await keep(change, version, wanted)
+    else:
         return []
-    await reconfigure(change, version, settings.model_copy(update={"workers": workers}))
-    return [f"{change.name} {version} has {workers} workers"]
+    return [f"{change.name} {version} runs in {wanted.total_workers} workers, {told(wanted)}"]
+
+
+def _desired(change: Change, version: str) -> VersionSettings:
+    settings = settings_for(change.supervisor.deployment, change.name, version)
+    return settings or find(change, version).settings

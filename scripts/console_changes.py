@@ -7,6 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from scripts.console import out, say, seconds_text, width_of
+from scripts.journal import TRIAL
 from scripts.tables import Column, table_lines
 
 _OUTCOME_STYLES = {"done": "green", "failed": "red", "rolled back": "yellow"}
@@ -45,14 +46,17 @@ def print_plan(steps: list[str]) -> None:
 
 def print_history(changes: list[dict[str, Any]]) -> None:
     """Print the latest changes, newest last."""
-    if not changes:
+    told = [change for change in changes if (change.get("kind"), change["outcome"]) != (TRIAL, "done")]
+    rows = [_history_row(change) for change in told[-SHOWN_CHANGES:]]
+    if not told:
         out.print("Nothing has been changed yet.")
-        return
-    rows = [_history_row(change) for change in changes[-SHOWN_CHANGES:]]
-    for line in table_lines(_HISTORY_COLUMNS, rows, width=width_of(out)):
+    for line in table_lines(_HISTORY_COLUMNS, rows, width=width_of(out), headed=bool(told)):
         out.print(line)
-    if len(changes) > SHOWN_CHANGES:
-        out.print(Text(f"… and {len(changes) - SHOWN_CHANGES} before (all with --json)", style="dim"))
+    if len(told) > SHOWN_CHANGES:
+        out.print(Text(f"… and {len(told) - SHOWN_CHANGES} before (all with --json)", style="dim"))
+    if len(told) < len(changes):
+        trials = f"{len(changes) - len(told)} trials of `statehouse tune` are not shown (all with --json)"
+        out.print(Text(trials, style="dim"))
 
 
 def _history_row(change: dict[str, Any]) -> list[str | Text]:

@@ -21,8 +21,9 @@ from starlette.routing import Route
 from models.errors import StatehouseError
 from scripts.apply import apply, read_plan
 from scripts.change import Asked, Change, run_change
-from scripts.change_request import ChangeRequest, retired, scaled
+from scripts.change_request import ChangeRequest, retired, run_with, scaled
 from scripts.errors import ArgumentError
+from scripts.journal import TRIAL
 from scripts.status import status_of
 from scripts.steps import Report
 from scripts.supervisor import Supervisor
@@ -79,6 +80,9 @@ class _Control:
             "rollback": lambda change: rollback(change, wanted.swap_options()),
             "retire": lambda change: retired(change, wanted.version, wanted.drain_seconds),
             "scale": lambda change: scaled(change, wanted.version, wanted.workers),
+            "settings": lambda change: run_with(change, wanted.version, wanted.settings),
+            "tune": lambda change: run_with(change, wanted.version, wanted.settings),
+            TRIAL: lambda change: run_with(change, wanted.version, wanted.settings, desired=False),
             "apply": apply,
         }
         body = bodies.get(asked.kind)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from models.errors import StatehouseError
 from scripts.deployment import Deployment
-from scripts.journal import Entry
+from scripts.journal import TRIAL, Entry
 from scripts.steps import Report, Step
 from scripts.supervisor import Supervisor
 
@@ -52,8 +52,11 @@ def outcome_of(entry: Entry, deployment: Deployment) -> str:
     settings = model.versions.get(version) if model else None
     if entry["kind"] == "retire":
         finished = settings is None
-    elif entry["kind"] == "scale":
-        finished = settings is not None and settings.workers == wanted.get("workers")
+    elif entry["kind"] == TRIAL:  # the file says nothing of it
+        finished = False
+    elif entry["kind"] in ("scale", "settings", "tune"):
+        plain = settings.model_dump(mode="json", exclude_none=True) if settings else None
+        finished = plain is not None and plain == wanted.get("settings")
     else:
         finished = model is not None and model.default == version
     return FINISHED if finished else UNDONE

@@ -17,6 +17,7 @@ from scripts.deployment import not_written
 from scripts.durable import write_durably
 
 Entry = dict[str, Any]
+TRIAL = "trial"  # a change that the deployment file says nothing of: other settings, to be measured
 
 
 def now_text() -> str:

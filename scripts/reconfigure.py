@@ -14,15 +14,17 @@ from scripts.memory import refuse_if_too_large
 DRAIN_SECONDS = 30.0
 
 
-async def reconfigure(change: Change, version: str, settings: VersionSettings) -> None:
+async def reconfigure(
+    change: Change, version: str, settings: VersionSettings, *, desired: bool = True
+) -> None:
     """Run ``version`` with ``settings`` (workers, batch size, …) without losing a request.
 
     TorchServe's own scale-down kills workers with what they have in flight; a lane that nobody uses
-    any more has none.
+    any more has none. What is not ``desired`` is only tried: the deployment file says nothing of it.
     """
     supervisor, name = change.supervisor, change.name
     old = find(change, version)
-    change.entry["to"] = (change.described(version) or {}) | {"workers": settings.workers}
+    describe(change, version, settings)
     refuse_if_too_large(supervisor, name, version, settings, hint="Retire another version")
     fresh = supervisor.successor_of(old, settings)
     async with change.step(
@@ -32,7 +34,8 @@ async def reconfigure(change: Change, version: str, settings: VersionSettings) -
     desired_before = supervisor.deployment
     try:
         async with change.step("flip", f"{name} {version} is served by them"):
-            supervisor.desire(with_version(desired_before, name, version, settings))
+            if desired:
+                supervisor.desire(with_version(desired_before, name, version, settings))
             await supervisor.put_in_place(fresh)
     except Exception:
         await _put_back(change, old, fresh, desired_before)
@@ -57,6 +60,20 @@ async def _put_back(
             await supervisor.stop_version(fresh)
     except StatehouseError as error:
         change.say(str(error), failed=True)
+
+
+async def keep(change: Change, version: str, settings: VersionSettings) -> None:
+    """Make the settings that ``version`` runs with, as a trial, the desired ones."""
+    supervisor = change.supervisor
+    describe(change, version, settings)
+    async with change.step("write", f"{change.name} {version} keeps {told(settings)}"):
+        supervisor.desire(with_version(supervisor.deployment, change.name, version, settings))
+
+
+def describe(change: Change, version: str, settings: VersionSettings) -> None:
+    """Put into the journal's entry what a version is to run with."""
+    plain = settings.model_dump(mode="json", exclude_none=True)
+    change.entry["to"] = (change.described(version) or {}) | {"settings": plain}
 
 
 def find(change: Change, version: str) -> LoadedVersion:

@@ -60,6 +60,7 @@ def _version_row(loaded: LoadedVersion) -> Json:
         "digest": manifest.digest if manifest else None,
         "architecture": manifest.architecture if manifest else None,
         "task": manifest.task if manifest else None,
+        "settings": loaded.settings.model_dump(mode="json", exclude_none=True),
         "workers": {
             "ready": loaded.ready_workers,
             "desired": loaded.settings.total_workers,
