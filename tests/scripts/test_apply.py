@@ -23,17 +23,17 @@ DIGITS = deployment(digits=model("1.0", "1.0"))
     ("current", "wanted", "expected"),
     [
         (DIGITS, DIGITS, []),
-        (DIGITS, deployment(digits=model("1.0", "1.0", "1.1")), ["load digits 1.1 (1 worker)"]),
+        (DIGITS, deployment(digits=model("1.0", "1.0", "1.1")), ["load digits 1.1 (4 workers)"]),
         (
             DIGITS,
             deployment(digits=model("1.1", "1.1")),
-            ["load digits 1.1 (1 worker)", "make 1.1 the default of digits (now: 1.0)", "retire digits 1.0"],
+            ["load digits 1.1 (4 workers)", "make 1.1 the default of digits (now: 1.0)", "retire digits 1.0"],
         ),
         (DIGITS, deployment(digits=model("1.0", "1.0", workers=2)), ["change digits 1.0: workers 1 → 2"]),
         (
             DIGITS,
             deployment(wine=model("1.0", "1.0")),
-            ["load wine 1.0 (1 worker)", "make 1.0 the default of wine (now: none)", "retire digits 1.0"],
+            ["load wine 1.0 (4 workers)", "make 1.0 the default of wine (now: none)", "retire digits 1.0"],
         ),
     ],
 )

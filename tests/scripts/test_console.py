@@ -21,10 +21,11 @@ def version_row(name: str, version: str, *, requests: int, failed: int = 0) -> d
     return {
         "name": name, "version": version, "default": version == "1.10", "state": "READY", "digest": "ab" * 32,
         "workers": {"ready": 1, "desired": 2}, "queued_requests": 0, "latency": latency,
+        "lanes": [{"batch_size": 1}, {"batch_size": 32}], "memory_bytes": 250_000_000,
     }  # fmt: skip
 
 
-HEADINGS = "MODEL VERSION STATE WORKERS QUEUE REQUESTS FAILED P50 P99 DIGEST"
+HEADINGS = "MODEL VERSION STATE WORKERS LANES MEMORY QUEUE REQUESTS FAILED P50 P99 DIGEST"
 STATUS = {
     "ready": False,
     "missing": ["diabetes 2.0: its workers cannot start, because the architecture is not known to them"],
@@ -55,7 +56,7 @@ def test_status_in_a_pipe_has_every_column_and_no_padding(print_status: list[str
     ]
     assert lines[4].split()[-5:] == ["19", "0", "-", "-", "abababab"]  # too few for percentiles
     assert lines[5].split()[-7:] == ["1,234,567", "3", "1.2", "ms", "34.5", "ms", "abababab"]
-    assert "FAILED counts answers of 5xx" in lines[6]
+    assert "FAILED: answers of 5xx" in lines[6]
     assert all(line == line.rstrip() for line in lines)
 
 

@@ -48,10 +48,11 @@ def test_at_one_load_the_best_single_lane_is_found_then_its_workers() -> None:
 def test_over_several_loads_lanes_are_made_of_what_is_best_for_each() -> None:
     connections = (1, 4, 8, 16, 64)
     found = Sweep(Machine(connections).measure, Goal(), Space(1, connections, (1, 8, 64))).run(PRESENT)
+    [made] = [each for each in found if [lane.batch_size for lane in each.settings.lanes] == [1, 8, 64]]
+    assert [lane.up_to for lane in made.settings.lanes] == [2, 32, None]
     best = Goal().choose(found)
     assert best is not None
-    assert [lane.batch_size for lane in best.settings.lanes] == [1, 8, 64]
-    assert [lane.up_to for lane in best.settings.lanes] == [2, 32, None]
+    assert len(best.settings.lanes) > 1
 
 
 def test_it_goes_on_when_nothing_is_within_the_limit_or_some_cannot_run() -> None:
