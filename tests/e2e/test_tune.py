@@ -63,7 +63,7 @@ def test_a_dry_run_shows_what_it_found_and_leaves_everything_as_it_was(server: S
 def test_ctrl_c_puts_the_settings_back(server: Server) -> None:
     file, before = server.deployment_file.read_bytes(), settings(server)
     tune = subprocess.Popen(
-        [STATEHOUSE, "tune", "net", *FEW], cwd=server.folder, env=server.environment(),
+        [STATEHOUSE, "tune", "net", *FEW, "--duration", "10s"], cwd=server.folder, env=server.environment(),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + WAIT_SECONDS
