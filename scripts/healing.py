@@ -16,6 +16,7 @@ from scripts.steps import Report, Step
 from scripts.supervisor import Supervisor
 
 LOOK_SECONDS = 1.0
+NOTICED_SECONDS = 0.2
 HELD_LOOK_SECONDS = 0.1
 # TorchServe starts dead workers again by itself at first (GIVE_UP_SECONDS); when it has not by then, we do.
 PATIENCE_SECONDS = 8.0
@@ -72,6 +73,8 @@ class Healer:
         if supervisor.stopping:
             return
         self._say(f"the front ended with exit code {code}; new connections wait while it starts again")
+        # What killed it may have killed TorchServe: its requests must be held by the time the front is back.
+        await asyncio.sleep(NOTICED_SECONDS)
         await self._until_it_works(lambda: supervisor.front.start(supervisor.front_listener))
         self._say("the front is back", ok=True)
 
@@ -81,9 +84,10 @@ class Healer:
         if supervisor.stopping:
             return
         self._say(f"TorchServe ended with exit code {code}; requests wait while it starts again")
-        for loaded in list(supervisor.versions.values()):
+        for loaded in supervisor.versions.values():
             loaded.state, loaded.reason = VersionState.LOADING, None
-            await supervisor.front.hold(loaded.name, loaded.version)
+        # All at once: each waits for a front that was killed too, which must not be back without the others.
+        await asyncio.gather(*(supervisor.front.hold(*key) for key in list(supervisor.versions)))
         # A change that runs needs it, fails now, and lets go.
         async with supervisor.changing:
             await self._until_it_works(lambda: supervisor.start_torchserve(self._report))

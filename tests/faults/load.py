@@ -15,6 +15,10 @@ from scripts.load_test import Body, ClosedLoop, LoadPlan, LoadProgress, LoadResu
 
 LONGEST_SECONDS = 300
 TIMEOUT_SECONDS = 100
+# Each connection has one request in flight at most, so this is what one that is killed can fail, however busy
+# the machine is: of those that come by the clock, and of four that wait for each answer.
+MOST_CONNECTIONS, CLIENTS = 32, 4
+MOST_IN_FLIGHT = MOST_CONNECTIONS + CLIENTS
 
 
 def body_of(*inputs: float) -> Body:
@@ -57,11 +61,12 @@ class CountedLoad(threading.Thread):
         url: str,
         *,
         rate: float = 150,
-        connections: int = 4,
+        connections: int = CLIENTS,
         bodies: Sequence[Body] = CALM,
     ) -> None:
         super().__init__(daemon=True)
-        self._plans = [LoadPlan.for_url(url, bodies, OpenLoop(rate, LONGEST_SECONDS))]
+        arrivals = OpenLoop(rate, LONGEST_SECONDS, max_connections=MOST_CONNECTIONS)
+        self._plans = [LoadPlan.for_url(url, bodies, arrivals)]
         if connections:
             closed = ClosedLoop(connections, LONGEST_SECONDS)
             self._plans.append(LoadPlan.for_url(url, UNHURRIED, closed))

@@ -8,12 +8,10 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import FaultyServer
-from tests.faults.load import Counted, body_of
+from tests.faults.load import MOST_IN_FLIGHT, Counted, body_of
 from tests.faults.moody_nets import POISON
 
 CALM_AND_POISON = (*(body_of(1, 2, 3, 4) for _ in range(4)), body_of(1, POISON, 3, 4))
-# How many requests can be in one worker, or on their way to it, when it ends.
-IN_FLIGHT = 24
 
 
 @pytest.fixture
@@ -103,13 +101,13 @@ class TestOnRealRequests:
         told, counted = self.poisoned(server, "3.0", "--watch", "20s", rate=40)
         assert "answers failed" in told
         assert set(counted.statuses) <= {200, 500, 503, 507}
-        assert 0 < counted.failed == last(server)["failed"] <= IN_FLIGHT
+        assert 0 < counted.failed == last(server)["failed"] <= MOST_IN_FLIGHT
 
     def test_one_that_crashes_on_a_share_is_rolled_back_before_the_flip(self, server: FaultyServer) -> None:
         server.publish("3.1", "crash")
         told, counted = self.poisoned(server, "3.1", "--canary", "10%,100%", "--step", "20s", rate=40)
         assert "answers failed" in told
-        assert 0 < counted.failed <= IN_FLIGHT
+        assert 0 < counted.failed <= MOST_IN_FLIGHT
         assert "flip" not in [step["name"] for step in last(server)["steps"]]
 
     def test_one_that_gives_nan_is_rolled_back(self, server: FaultyServer) -> None:
@@ -142,7 +140,7 @@ class TestOnRealRequests:
             server.wait_until(lambda: load.answered > beyond)
         assert load.result.served_by == {"3.5"}
         assert not load.result.errors
-        assert load.result.failed <= IN_FLIGHT
+        assert load.result.failed <= MOST_IN_FLIGHT
         server.wait_until(server.is_ready)
         server.run("swap", "moody", "1.0", "--retire")
         assert_retired(server, "3.5")

@@ -8,11 +8,8 @@ import signal
 import pytest
 
 from tests.faults.conftest import FaultyServer
-from tests.faults.load import Counted
+from tests.faults.load import MOST_IN_FLIGHT, Counted
 from tests.scripts.test_child_process import ends_soon
-
-# Of four clients that wait and 100 requests per second, so many can be in flight at one moment.
-IN_FLIGHT = 24
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +34,7 @@ def heal(server: FaultyServer, which: str) -> Counted:
         beyond = load.answered + 100
         server.wait_until(lambda: load.answered > beyond)
     assert explicit.result.served_by == {"1.0"}
-    assert explicit.result.failed <= IN_FLIGHT
+    assert explicit.result.failed <= MOST_IN_FLIGHT
     return load.result
 
 
@@ -47,7 +44,7 @@ def test_a_killed_java_is_back_unaided(server: FaultyServer) -> None:
     assert counted.served_by == {"1.1"}
     assert not counted.errors  # what was in flight got an answer, if a bad one
     assert set(counted.statuses) <= {200, 502, 503, 504}
-    assert counted.failed <= IN_FLIGHT
+    assert counted.failed <= MOST_IN_FLIGHT
     assert server.serving() == "1.1"
     for pid in workers:
         assert ends_soon(pid)
@@ -57,7 +54,7 @@ def test_a_killed_front_is_back_unaided(server: FaultyServer) -> None:
     counted = heal(server, "front")
     assert counted.served_by == {"1.1"}
     assert set(counted.statuses) == {200}
-    assert counted.errors.total() <= IN_FLIGHT
+    assert counted.errors.total() <= MOST_IN_FLIGHT
     assert set(counted.errors) <= {"connection_reset", "closed_before_answer", "closed_inside_answer"}
 
 
@@ -85,7 +82,7 @@ def test_a_killed_worker_is_back_unaided(server: FaultyServer) -> None:
     assert counted.served_by == {"1.1"}
     assert not counted.errors
     assert set(counted.statuses) <= {200, 500, 503, 507}
-    assert counted.failed <= IN_FLIGHT
+    assert counted.failed <= MOST_IN_FLIGHT
 
 
 def test_workers_that_torchserve_has_given_up_on_are_healed(server: FaultyServer) -> None:
@@ -106,13 +103,13 @@ def test_workers_that_torchserve_has_given_up_on_are_healed(server: FaultyServer
         beyond = load.answered + 20
         server.wait_until(lambda: load.answered > beyond)
     assert other.result.served_by == {"1.0"}
-    assert other.result.failed <= IN_FLIGHT
+    assert other.result.failed <= MOST_IN_FLIGHT
     assert load.result.served_by == {"1.1"}
     assert not load.result.errors
     # What TorchServe had when it gave up it fails, or forgets until the front's deadline. What waits at the front
     # longer than that, should healing take so long here, is told so by 503.
     assert load.result.statuses.keys() <= {200, 500, 503, 504, 507}
-    assert load.result.failed - load.result.statuses[503] <= IN_FLIGHT
+    assert load.result.failed - load.result.statuses[503] <= MOST_IN_FLIGHT
     for version, workers in (("1.0", 2), ("1.1", 1)):
         assert server.model("moody", version)["workers"]["ready"] == workers
 
