@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.containers import STATE_DICT_KEY
 from models.errors import CheckpointContentError
-from models.plain import plain_problems
+from models.plain import is_text, plain_problems
 from models.prefixes import strip_prefixes
 from models.training import TRAINING_KEYS, TrainingState, parse_training
 
@@ -75,9 +75,9 @@ def _foreign_fields(held: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _checked_state_dict(path: Path, tensors: dict[Any, Any]) -> dict[str, Tensor]:
     odd = [
-        f"{key!r}: a {type(tensors[key]).__name__}; expected a name and a tensor"
+        f"{key!r}: a {type(tensors[key]).__name__}; expected a name, as Unicode text, and a tensor"
         for key in tensors
-        if not (isinstance(key, str) and isinstance(tensors[key], Tensor))
+        if not (isinstance(key, str) and is_text(key) and isinstance(tensors[key], Tensor))
     ]
     if odd or not tensors:
         raise CheckpointContentError(f"{path}: its state_dict is wrong:", odd or ["it is empty"])

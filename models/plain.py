@@ -16,6 +16,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 MAX_DEPTH = 32
 MAX_VALUES = 1_000_000  # a few hundred bytes of pickle can unfold into billions of values
+NO_TEXT = "is no Unicode text: it has half a character, a lone surrogate"
 
 
 def canonical_json(value: object) -> str:
@@ -28,8 +29,8 @@ def plain_problems(
 ) -> list[str]:
     """Say everything in `value` that is not plain data; instances of `also` are let through as they are.
 
-    Plain is None, bool, int, finite float, str, and lists, tuples and str-keyed dicts of these; without
-    `json_only` also what pickle can say and JSON cannot: infinite floats, and int keys.
+    Plain is None, bool, int, finite float, text, and lists, tuples and str-keyed dicts of these; without
+    `json_only` also what pickle can say and JSON cannot: infinite floats, int keys, and str that is no text.
     """
     problems: list[str] = []
     for count, (where, depth, item) in enumerate(walk(value, path, also), start=1):
@@ -68,12 +69,31 @@ def _plain_problem(item: object, json_only: bool) -> str | None:
     if isinstance(item, float):
         return f"{item} is not a finite number" if json_only and not math.isfinite(item) else None
     if isinstance(item, dict):
-        odd = [key for key in item if not isinstance(key, str if json_only else str | int)]
-        return f"key {reprlib.repr(odd[0])} is not a str" if odd else None
-    if item is None or isinstance(item, bool | int | str | list | tuple):
+        return _key_problem(item, json_only)
+    if isinstance(item, str):
+        return f"{reprlib.repr(item)} {NO_TEXT}" if json_only and not is_text(item) else None
+    if item is None or isinstance(item, bool | int | list | tuple):
         return None
     kind = f"{type(item).__module__}.{type(item).__qualname__}"
     return f"a {kind} is not plain data; expected None, bool, int, float, str, list or dict"
+
+
+def _key_problem(item: dict[object, object], json_only: bool) -> str | None:
+    for key in item:
+        if not isinstance(key, str if json_only else str | int):
+            return f"key {reprlib.repr(key)} is not a str"
+        if json_only and isinstance(key, str) and not is_text(key):
+            return f"key {reprlib.repr(key)} {NO_TEXT}"
+    return None
+
+
+def is_text(value: str) -> bool:
+    """Whether `value` can be written as UTF-8; a pickle may hold halves of characters, lone surrogates."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def validate_plain(

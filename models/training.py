@@ -136,10 +136,12 @@ def _first_dict(held: Mapping[str, Any], keys: tuple[str, ...]) -> Mapping[str, 
 
 
 def _number(loss: object) -> float | None:
-    """Tutorials save the loss as the tensor that it was."""
-    if isinstance(loss, Tensor) and loss.numel() == 1:
-        return float(loss.detach())
-    return float(loss) if isinstance(loss, int | float) else None
+    """Return the loss, which tutorials save as the tensor that it was; None where it is no real number."""
+    value = loss.item() if isinstance(loss, Tensor) and loss.numel() == 1 else loss
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:  # a pickle may hold an integer of any size
+        return None
 
 
 def capture_rng_state() -> dict[str, Any]:

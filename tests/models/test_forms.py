@@ -56,8 +56,9 @@ def test_each_form_is_recognised(held, form, fields):
         ({"model_state_dict": {}}, "it is empty"),
         (
             {"model_state_dict": {"a": 1, 2: torch.ones(1)}},
-            r"'a': a int; expected a name and a tensor\n  2: a Ten",
+            r"'a': a int; expected a name, as Unicode text, and a tensor\n  2: a Ten",
         ),
+        ({"model_state_dict": {"a\ud800": torch.ones(1)}}, r"'a\\ud800': a Tensor; expected a name, as Uni"),
     ],
 )
 def test_anything_else_says_what_it_is(held, expected):
@@ -69,4 +70,11 @@ def test_the_loss_that_a_tutorial_saves_as_a_tensor_is_a_number():
     loss = torch.tensor(0.5, requires_grad=True)
     parts = take_apart(PATH, {"model_state_dict": TENSORS, "loss": loss, "epoch": 3})
     assert parts.training.loss == 0.5
+    assert parts.training.epoch == 3
+
+
+@pytest.mark.parametrize("loss", [10**400, torch.tensor(1j), torch.ones(2), "low"])
+def test_a_loss_that_is_no_real_number_is_left_out(loss):
+    parts = take_apart(PATH, {"model_state_dict": TENSORS, "loss": loss, "epoch": 3})
+    assert parts.training.loss is None
     assert parts.training.epoch == 3

@@ -28,6 +28,14 @@ def test_every_problem_is_said_with_its_place():
 
 def test_what_json_cannot_say_is_let_through_where_allowed():
     assert plain_problems({1: math.inf, "z": 1j}, also=(complex,), json_only=False) == []
+    assert plain_problems({"\udcff": "\udcff"}, json_only=False) == []
+
+
+def test_half_a_character_is_no_text():
+    assert plain_problems({"labels": ["é", "\ud800"], "\udcff": 1}, "task_config") == [
+        "task_config: key '\\udcff' is no Unicode text: it has half a character, a lone surrogate",
+        "task_config.labels[1]: '\\ud800' is no Unicode text: it has half a character, a lone surrogate",
+    ]
 
 
 def test_data_that_unfolds_without_end_is_refused_quickly():
