@@ -6,6 +6,7 @@ is wrong; 3 nothing serves this deployment.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -74,6 +75,7 @@ Architectures = Annotated[
 
 def main() -> None:
     """Run the command; every error of ours becomes one clear message and an exit code."""
+    _print_whatever_the_encoding()
     try:
         app()
     except NotServingError as error:
@@ -89,6 +91,12 @@ def main() -> None:
         _fail(CommandError(f"{error.strerror or error}: {error.filename or 'what is printed'}"), EXIT_FAILED)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _print_whatever_the_encoding() -> None:
+    """What the terminal's encoding lacks is printed as an escape, as errors are; never the end of a command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _fail(error: StatehouseError, exit_code: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from scripts.cli import app
+from tests.scripts.conftest import SaveNet
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "statehouse"
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
@@ -56,3 +57,10 @@ def test_nothing_serves(tmp_path: Path) -> None:
     assert done.returncode == 3
     assert done.stderr.startswith("error: Nothing serves deployment.yaml: start it with `statehouse serve")
     assert run("token", "--json", folder=tmp_path).returncode == 3
+
+
+def test_what_the_encoding_of_the_terminal_lacks_is_escaped(tmp_path: Path, save_net: SaveNet) -> None:
+    narrow = ["/usr/bin/env", "PYTHONIOENCODING=ascii", COMMAND]
+    done = subprocess.run([*narrow, "inspect", save_net()], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "net.pt: it would load" in done.stdout
