@@ -30,13 +30,21 @@ LOOPBACK = ("127.0.0.1", 0)
 
 
 async def echo(request: Request) -> Response:
-    """What TorchServe would see; the body 'slow' is answered late."""
+    """What TorchServe would see; the body 'slow' is answered late, 'refuse 503' as TorchServe refuses."""
     body = await request.body()
+    if body.startswith(b"refuse "):
+        status = int(body.split()[1])
+        refusal = {"code": status, "message": f"{request.url.path} has no worker to serve it"}
+        return JSONResponse(refusal, status, headers=worker_headers(body))
     if body == b"slow":
         await asyncio.sleep(5)
     return JSONResponse(
         {"path": request.url.path, "query": request.url.query, "headers": dict(request.headers)}
     )
+
+
+def worker_headers(body: bytes) -> dict[str, str]:
+    return {"x-model-version": "1.0"} if b"worker" in body else {}
 
 
 async def told(request: Request) -> Response:
@@ -253,6 +261,27 @@ def test_an_answer_that_does_not_come_is_a_504_that_names_the_version(post: Post
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["type"] == "urn:statehouse:problem:deadline"
     assert answer.headers["x-model-version"] == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("status", "slug"),
+    [
+        (400, "bad-http"),
+        (413, "too-large"),
+        (500, "worker-ended"),
+        (503, "unavailable"),
+        (507, "worker-ended"),
+    ],
+)
+def test_what_torchserve_refuses_itself_is_told_in_our_form(post: Post, status: int, slug: str) -> None:
+    answer = post("/predictions/digits", content=f"refuse {status}".encode())
+    assert answer.status_code == answer.json()["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["type"] == f"urn:statehouse:problem:{slug}"
+    assert answer.headers["x-model-version"] == "1.0"
+    assert "1.0-b8" not in answer.text
+    of_a_worker = post("/predictions/digits", content=f"refuse {status} as a worker".encode())
+    assert of_a_worker.status_code == of_a_worker.json()["code"] == status
 
 
 def test_requests_wait_for_a_server_that_restarts(running: RunningFront, post: Post) -> None:
