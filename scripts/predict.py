@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from scripts.errors import CommandError
 
 # By their first bytes; what none of these fits is sent as float32 little-endian.
 _CONTENT_TYPES = ((b"\x89PNG", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"RIFF", "image/webp"))
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 MAX_REASONS = 20
 OCTET_STREAM = "application/octet-stream"
 
@@ -37,11 +39,13 @@ def read_input(given: str) -> bytes:
 
 
 def content_type_of(body: bytes) -> str:
-    """Return the content type that a body's first bytes tell."""
+    """Return the content type that a body's bytes tell."""
     for magic, content_type in _CONTENT_TYPES:
         if body.startswith(magic):
             return content_type
-    return "application/json" if body.lstrip()[:1] in (b"{", b"[") else OCTET_STREAM
+    # The first of many numbers may look like a bracket; no JSON, broken or not, has their control characters.
+    is_json = body.lstrip()[:1] in (b"{", b"[") and not _CONTROL.search(body)
+    return "application/json" if is_json else OCTET_STREAM
 
 
 def predict(front_url: str, target: str, body: bytes, *, timeout_seconds: float) -> httpx.Response:

@@ -16,9 +16,11 @@ def test_input_is_a_file_or_json(tmp_path):
         read_input("row.jsn")
 
 
-def test_content_types_by_first_bytes():
+def test_content_types_by_the_bytes():
     assert content_type_of(b"\x89PNG...") == "image/png"
     assert content_type_of(b"  [1]") == "application/json"
+    assert content_type_of(b'{"inputs":\r\n\t[1') == "application/json"
+    assert content_type_of(b"{\x00\x00?" + bytes(8)) == "application/octet-stream"
     assert content_type_of(b"\x00\x01") == "application/octet-stream"
 
 
