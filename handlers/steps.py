@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from handlers.batch import Outputs
-from handlers.errors import UnsupportedMediaError
+from handlers.errors import ModuleMismatchError, UnsupportedMediaError
 from handlers.inference_tensors import InputTensor
 from handlers.payload import Rows, collect_rows
 from handlers.quick_numbers import QuickNumbers
@@ -107,7 +107,15 @@ class TaskSteps(ABC, Generic[TaskT]):
 
     @staticmethod
     def to_array(tensor: torch.Tensor) -> NDArray[Any]:
-        """The tensor as a NumPy array, which has no bfloat16; half precision becomes float32."""
-        if tensor.dtype in (torch.float16, torch.bfloat16):
+        """The tensor as a NumPy array, which has no bfloat16; less than float32 becomes float32.
+
+        Raises ModuleMismatchError where its numbers are complex: neither form of answer has such.
+        """
+        if tensor.is_complex():
+            raise ModuleMismatchError(
+                f"the module gives {str(tensor.dtype).removeprefix('torch.')}; expected real numbers: "
+                "let forward() return torch.view_as_real(output)"
+            )
+        if tensor.is_floating_point() and tensor.itemsize < torch.float32.itemsize:
             tensor = tensor.float()
         return tensor.contiguous().cpu().numpy()

@@ -36,6 +36,8 @@ class ShapeNet(nn.Module):
             "first_row": x[:1],
             "wide": x.repeat(1, 5),
             "half": (x * self.scale).half(),
+            "quarter": (x * self.scale).to(torch.float8_e4m3fn),
+            "complex": torch.complex(x, x),
             "int": x.long(),
         }[self.kind]
 

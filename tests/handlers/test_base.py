@@ -210,9 +210,15 @@ def test_a_checkpoint_without_a_task_says_so(make_handler):
         make_handler("simple_net", NET, None)
 
 
-def test_half_precision_outputs_become_float32(make_handler):
-    handler = make_handler("shape_net", {"kind": "half"}, TensorTask())
+@pytest.mark.parametrize("kind", ["half", "quarter"])
+def test_outputs_of_less_precision_become_float32(make_handler, kind):
+    handler = make_handler("shape_net", {"kind": kind}, TensorTask())
     assert handler.tensor_outputs() == [{"name": "output", "datatype": "FP32", "shape": [-1, 2]}]
+
+
+def test_complex_outputs_are_refused(make_handler):
+    with pytest.raises(ModuleMismatchError, match="gives complex64; expected real numbers"):
+        make_handler("shape_net", {"kind": "complex"}, TensorTask())
 
 
 def test_whole_number_outputs_stay_whole(make_handler):
