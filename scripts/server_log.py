@@ -26,7 +26,8 @@ _START_CHATTER = re.compile(
     r"s_name_part0=|Listening on |Successfully loaded .*metrics\.yaml|\[PID\]\d|Torch worker started|"
     r"Python runtime: |Connection accepted: |model_name: |Frontend disconnected"
 )
-_JAVA_CHATTER = re.compile(r"WARNING: |nvidia-smi |Model server started")
+# Where an exception came from (what it is, is said) is for the file.
+_JAVA_CHATTER = re.compile(r"WARNING: |nvidia-smi |Model server started|\s+at [\w.$]+[./]|\s+\.\.\. \d+ more")
 # That TorchServe is not there (yet), the supervisor knows and says itself.
 _FRONT_CHATTER = re.compile(r"\[(NOTICE|WARNING)\]|.*has no server available")
 _DEATHS = ("Backend worker process died", "Load model failed:", "Auto recovery failed again")

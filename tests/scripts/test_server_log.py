@@ -41,6 +41,14 @@ def test_a_warning_of_torchserves_and_an_alert_of_the_fronts_are_said(
     assert said == ["torchserve: something odd", "front: [ALERT]    (1) : cannot bind"]
 
 
+def test_of_an_exception_in_java_it_is_said_what_it_is_and_not_where(log: ServerLog, said: list[str]) -> None:
+    log.torchserve_line("io.grpc.StatusRuntimeException: INTERNAL: Invalid protobuf byte sequence")
+    log.torchserve_line("\tat io.grpc.Status.asRuntimeException(Status.java:530)")
+    log.torchserve_line("\tat java.base/java.lang.Thread.run(Unknown Source)")
+    log.torchserve_line("\t... 10 more")
+    assert said == ["torchserve: io.grpc.StatusRuntimeException: INTERNAL: Invalid protobuf byte sequence"]
+
+
 def test_what_a_handler_says_to_people_is_said_with_its_lane(log: ServerLog, said: list[str]) -> None:
     worker_says(log, "statehouse: a row was refused")
     assert said == ["digits: a row was refused"]
