@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class ControlClient:
 
     def change(self, kind: str, on_step: Report, **wanted: Any) -> Json:  # noqa: ANN401 - JSON
         """Ask for a change and follow its steps; CommandError has the supervisor's reason."""
-        author = {"user": getpass.getuser(), "host": socket.gethostname()}
+        author = {"user": user_name(), "host": socket.gethostname()}
         return self._change(f"/changes/{kind}", wanted | author, on_step)
 
     def _get(self, path: str) -> Json:
@@ -89,3 +90,11 @@ class ControlClient:
             ) from None
         except httpx.TransportError as error:
             raise CommandError(f"The supervisor ended while it was asked: {error}.") from error
+
+
+def user_name() -> str:
+    """Return who runs this command, as the history names them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container a user may be a number without a name
+        return str(os.getuid())
