@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from handlers.golden import GOLDEN_FILE
+from models.task import task_names
 from scripts.errors import ManifestError
 from scripts.names import ModelName, ModelVersion
 from scripts.validation import problems_of
@@ -21,6 +22,15 @@ MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 CheckpointFile = Literal["checkpoint.pt", "checkpoint.safetensors"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 JsonObject = dict[str, JsonValue]
+
+
+def _known_task(task: str) -> str:
+    if task not in task_names():  # a worker's handler is chosen by it
+        raise ValueError(f"{task!r} is no task; expected one of {', '.join(task_names())}")
+    return task
+
+
+TaskName = Annotated[str, AfterValidator(_known_task)]
 
 
 class _Part(BaseModel):
@@ -66,7 +76,7 @@ class VersionManifest(_Part):
     digest: Sha256
     architecture: str
     config: JsonObject
-    task: str
+    task: TaskName
     task_config: JsonObject
     checkpoint: CheckpointFile
     files: dict[str, FileRecord]

@@ -34,6 +34,13 @@ def test_reports_every_problem_at_once(content):
         assert expected in problems
 
 
+@pytest.mark.parametrize("task", ["os.system", "fork_server", ""])
+def test_a_task_that_is_none_of_ours_is_refused(content, task):
+    content["task"] = task
+    with pytest.raises(ManifestError, match=rf"task: .*{task}.* is no task; expected one of image_classif"):
+        parse_manifest(json.dumps(content).encode())
+
+
 @pytest.mark.parametrize("extra", ["handler.py", "MAR-INF"])
 def test_lists_exactly_its_two_files(content, extra):
     content["files"][extra] = content["files"]["golden.json"]
