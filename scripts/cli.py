@@ -242,7 +242,7 @@ def serve(deployment: DeploymentFile = DEPLOYMENT, as_json: AsJson = False) -> N
     With --json, one line is printed once the server is up.
     """
     from scripts import serve as serving
-    from scripts.samples import curl_line
+    from scripts.samples import curl_lines
 
     def on_ready(supervisor: Supervisor, missing: list[str]) -> None:
         if as_json:
@@ -258,17 +258,13 @@ def serve(deployment: DeploymentFile = DEPLOYMENT, as_json: AsJson = False) -> N
                 flush=True,
             )
             return
-        samples = supervisor.runtime.path / "samples"
-        served = [v for v in supervisor.versions.values() if supervisor.front.default_of(v.name) == v.version]
-        console.print_ready(
-            supervisor.addresses.url("reader"),
-            missing,
-            [
-                curl_line(v.published, front_url=supervisor.addresses.url("front"), folder=samples)
-                for v in served
-                if v.published is not None
-            ],
+        lines = curl_lines(
+            supervisor.versions.values(),
+            supervisor.front.default_of,
+            front_url=supervisor.addresses.url("front"),
+            folder=supervisor.runtime.path / "samples",
         )
+        console.print_ready(supervisor.addresses.url("reader"), missing, lines)
 
     if not as_json:
         console.err.print(f"Statehouse {__version__} · {deployment}")

@@ -5,12 +5,29 @@ from __future__ import annotations
 import base64
 import json
 import shlex
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from scripts.loaded_version import LoadedVersion
 from scripts.store import PublishedVersion
 
 MAX_INLINE_CHARACTERS = 160
 _SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp", "application/json": ".json"}
+
+
+def curl_lines(
+    versions: Iterable[LoadedVersion],
+    default_of: Callable[[str], str | None],
+    *,
+    front_url: str,
+    folder: Path,
+) -> list[str]:
+    """Return a curl line for each name whose default works."""
+    return [
+        curl_line(loaded.published, front_url=front_url, folder=folder)
+        for loaded in versions
+        if loaded.works and loaded.published is not None and default_of(loaded.name) == loaded.version
+    ]
 
 
 def curl_line(version: PublishedVersion, *, front_url: str, folder: Path) -> str:
