@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ from models import TensorTask, build_model, import_architectures, load_checkpoin
 
 SMALL = {"input_size": 784, "hidden_size": 256, "num_classes": 10}
 BATCH_SIZES = (1, 8, 32)
-PARTS = ("read", "decode", "preprocess", "inference", "postprocess", "other", "metrics", "encode", "write")
+PARTS = ("read", "decode", "preprocess", "inference", "postprocess", "metrics", "encode", "write")
 SOCKET_BYTES = 2**22
 TURN = 20  # batches in a row, before it is the other way's turn
 HEADERS = {
@@ -110,7 +111,11 @@ def encode_batch(requests: list[Sent]) -> bytes:
     end = struct.pack("!i", -1)
     pieces = [b"I"]
     for index, request in enumerate(requests):
-        own = {"content-type": request.content_type, "content-length": str(len(request.body))}
+        own = {
+            "content-type": request.content_type,
+            "content-length": str(len(request.body)),
+            "traceparent": f"00-{uuid4().hex}-b7ad6b7169203331-00",
+        }
         headers = {**HEADERS, **own, **request.headers}
         pieces.append(text(f"0b5e2d1c-0000-4000-8000-{index:012d}"))
         pieces += [text(name) + text(value) for name, value in headers.items()]
@@ -167,7 +172,7 @@ class Bench:
             times.append(clock())
             responses = self.handler.answer(batch.requests, metrics)
             times.append(clock())
-            metrics.finish([response.status for response in responses])
+            metrics.finish(responses)
             times.append(clock())
             answer = self.outbox.encode(batch.identifiers, responses)
             times.append(clock())
@@ -175,12 +180,11 @@ class Bench:
             times.append(clock())
         if any(response.status != 200 for response in responses):
             raise RuntimeError(f"a request was refused: {responses[0].body!r}")
-        read, begin, whole, finish, encode, write = np.diff(times)
-        phases = dict(metrics._seconds)
-        other = whole - sum(phases.values())
+        read, begin, _, finish, encode, write = np.diff(times)
+        phases = dict(metrics._laps.seconds)
         return {
             **phases,
-            **{"read": read, "other": other, "metrics": begin + finish, "encode": encode, "write": write},
+            **{"read": read, "metrics": begin + finish, "encode": encode, "write": write},
         }
 
     def shipped(self, message: bytes) -> float:
@@ -189,7 +193,7 @@ class Bench:
             began = time.perf_counter()
             _, batch = retrieve_msg(self.worker)
             self.worker.sendall(self.service.predict(batch))
-            return time.perf_counter() - began - self.metrics._seconds["inference"]
+            return time.perf_counter() - began - self.metrics._laps.seconds["inference"]
 
 
 def measure(bench: Bench, payload: str, batch_size: int, rounds: int) -> dict[str, Any]:

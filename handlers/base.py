@@ -36,7 +36,13 @@ from handlers.problem import problem_response
 from handlers.request import Request, Response, TorchServeContext, read_requests, write_responses
 from handlers.row_buffer import RowBuffer
 from handlers.settings import WorkerSettings, check_identity, read_settings
-from handlers.startup import failure_told, quiet_worker, serving_device, take_normal_priority
+from handlers.startup import (
+    failure_told,
+    quiet_worker,
+    serving_device,
+    socket_name,
+    take_normal_priority,
+)
 from handlers.steps import TaskSteps
 from handlers.worker_io import install
 from models.architecture import get_architecture, validate_config
@@ -199,9 +205,9 @@ class CheckpointHandler(TaskSteps[TaskT]):
         try:
             response = self._encode(decoded, result, answered)
         except RequestError as error:
-            response = problem_response(error, request.form)
+            response = problem_response(error, request)
         except Exception as error:  # noqa: BLE001 - as in _decode
-            response = problem_response(_unexpected(error), request.form)
+            response = problem_response(_unexpected(error), request)
         response.headers.update(headers)
         return response
 
@@ -269,25 +275,32 @@ class CheckpointHandler(TaskSteps[TaskT]):
             failed = problem_response(_unexpected(error))
             failed.headers.update(self._version_headers())
             responses = [failed] * count
-        metrics.finish([response.status for response in compress(responses, counted)])
+        metrics.finish(list(compress(responses, counted)))
         return responses
 
     def _start(self, settings: WorkerSettings, device: torch.device) -> None:
+        self.name, self.version, self.digest = settings.name, settings.version, settings.digest
+        import_architectures(settings.architectures)
+        metrics = WorkerMetrics(Path(settings.metrics_folder), name=self.name, version=self.version)
+        metrics.started(socket_name())
+        with metrics.starting("load"):
+            self._load(settings, device)
+        with metrics.starting("warm_up"):
+            self.warm_up(_warm_up_sizes(settings.batch_size))
+        with metrics.starting("verify"):
+            self.check_golden(read_golden(Path(settings.version_folder, GOLDEN_FILE)))
+        self.metrics = metrics
+        if settings.fast_io:
+            install(lambda requests: self._serve(len(requests), metrics, lambda: requests))
+
+    def _load(self, settings: WorkerSettings, device: torch.device) -> None:
         check_identity(settings)
         torch.set_num_threads(settings.threads)
-        import_architectures(settings.architectures)
-        self.name, self.version, self.digest = settings.name, settings.version, settings.digest
         self.chunk_rows = max(MIN_CHUNK_ROWS, settings.batch_size)
         self.adopt(load_checkpoint(settings.checkpoint_path, map_location=device), device)
         if settings.optimizations:
             made = [decode(self.make_example(seed), self).rows for seed in range(CHECKED_ROWS)]
             self.module = optimize(self.module, self.preprocess(np.concatenate(made)), settings.optimizations)
-        self.warm_up(_warm_up_sizes(settings.batch_size))
-        self.check_golden(read_golden(Path(settings.version_folder, GOLDEN_FILE)))
-        metrics = WorkerMetrics(Path(settings.metrics_folder), name=self.name, version=self.version)
-        self.metrics = metrics
-        if settings.fast_io:
-            install(lambda requests: self._serve(len(requests), metrics, lambda: requests))
 
 
 def handler_class(header: CheckpointHeader) -> type[CheckpointHandler[Any]]:

@@ -12,7 +12,14 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol
 
-from handlers.request import READ_HEADERS, Request, Response, read_request
+from handlers.request import (
+    READ_HEADERS,
+    REQUEST_ID_HEADER,
+    TRACEPARENT_HEADER,
+    Request,
+    Response,
+    read_request,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +32,8 @@ MAX_BLOCKS = 256
 _INT = struct.Struct("!i")
 _read_int, _int_bytes = _INT.unpack_from, _INT.pack
 _READ_HEADERS = {name.encode() for name in READ_HEADERS}
+_LENGTH, _GIVEN_ID, _TRACEPARENT = b"content-length", REQUEST_ID_HEADER.encode(), TRACEPARENT_HEADER.encode()
+_OWN_TO_EACH = (_LENGTH, _GIVEN_ID, _TRACEPARENT)
 
 
 class Connection(Protocol):
@@ -51,11 +60,12 @@ class Batch(NamedTuple):
 class _Known(NamedTuple):
     """The bytes between a request's identifier and its body's length, and what they were read as.
 
-    A client's requests mostly differ there in their Content-Length alone, whose value lies between the two.
+    A client's requests mostly differ there in the values of a few headers alone (`own`, in their order), which lie
+    between the pieces.
     """
 
-    before: bytes
-    after: bytes | None
+    pieces: tuple[bytes, ...]
+    own: tuple[bytes, ...]
     request: Request
 
 
@@ -100,23 +110,16 @@ class Inbox:
 
     def _known_request(self, position: int) -> tuple[Request, int] | None:
         """The request at `position` if all before its body has been seen before."""
-        buffer, end = self._buffer, self._end
-        for before, after, known in self._known:
-            place = position + len(before)
-            if place + 4 > end or not buffer.startswith(before, position):
+        for pieces, own, known in self._known:
+            body_begin, values = self._body_begin(position, pieces)
+            if not body_begin:
                 continue
-            if after is not None:
-                place += 4 + _read_int(buffer, place)[0]
-                if place + len(after) + 4 > end or not buffer.startswith(after, place):
-                    continue
-                place += len(after)
-            body_begin = place + 4
-            body_end = body_begin + _read_int(buffer, place)[0]
-            if body_end + 4 > end:
+            body_end = body_begin + _read_int(self._buffer, body_begin - 4)[0]
+            if body_end + 4 > self._end:
                 self._need(body_end + 4)
-                buffer, end = self._buffer, self._end
-            if _read_int(buffer, body_end)[0] != END_OF_LIST:  # another parameter follows
+            if _read_int(self._buffer, body_end)[0] != END_OF_LIST:  # another parameter follows
                 continue
+            ids = dict(zip(own, values, strict=True))
             request = Request(
                 bytes(self._view[body_begin:body_end]),
                 known.content_type,
@@ -126,19 +129,37 @@ class Inbox:
                 known.counted,
                 None,
                 known.multipart_type,
+                ids.get(_GIVEN_ID, b""),
+                ids.get(_TRACEPARENT, b""),
             )
             return request, body_end + 4
         return None
 
+    def _body_begin(self, place: int, pieces: Sequence[bytes]) -> tuple[int, list[bytes]]:
+        """Where the body begins if `pieces` are what is at `place`, else 0; and the values between them."""
+        buffer, end = self._buffer, self._end
+        values: list[bytes] = []
+        for piece in pieces:
+            if not buffer.startswith(piece, place):
+                break
+            place += len(piece) + 4
+            if place > end:
+                break
+            if len(values) == len(pieces) - 1:
+                return place, values
+            begin, place = place, place + _read_int(buffer, place - 4)[0]
+            values.append(bytes(self._view[begin:place]))
+        return 0, values
+
     def _new_request(self, begin: int) -> tuple[Request, int]:
         position = begin
         headers: dict[bytes, bytes] = {}
-        length_begin = length_end = None
+        own: list[tuple[bytes, int, int]] = []
         while self._int(position) != END_OF_LIST:
             name, value_at = self._text(position)
             headers[name], position = self._text(value_at)
-            if name.lower() == b"content-length":
-                length_begin, length_end = value_at, position
+            if name.lower() in _OWN_TO_EACH:
+                own.append((name.lower(), value_at, position))
         position += 4
         bodies: dict[str, bytes] = {}
         kinds: dict[str, Any] = {}
@@ -156,17 +177,17 @@ class Inbox:
         }
         request = read_request(bodies, {**kinds, **read})
         if list(bodies) == ["body"]:
-            self._remember(begin, length_begin, length_end, body_at, request)
+            self._remember(begin, body_at, own, request)
         return request, position + 4
 
     def _remember(
-        self, begin: int, length_begin: int | None, length_end: int | None, end: int, request: Request
+        self, begin: int, end: int, own: Sequence[tuple[bytes, int, int]], request: Request
     ) -> None:
-        if length_begin is None:
-            known = _Known(bytes(self._view[begin:end]), None, request)
-        else:
-            before, after = self._view[begin:length_begin], self._view[length_end:end]
-            known = _Known(bytes(before), bytes(after), request)
+        pieces = []
+        for _, value_at, value_end in own:
+            pieces.append(bytes(self._view[begin:value_at]))
+            begin = value_end
+        known = _Known((*pieces, bytes(self._view[begin:end])), tuple(name for name, *_ in own), request)
         self._known = [known, *self._known[: MAX_KNOWN - 1]]
 
     def _int(self, position: int) -> int:

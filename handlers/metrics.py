@@ -5,85 +5,140 @@
 
 import os
 import time
+from collections import Counter as Counts
 from collections import defaultdict
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
+from handlers.errors import RequestError
 from handlers.observe_many import many_observer
+from handlers.request import Response
 
 if TYPE_CHECKING:
-    from prometheus_client import Counter, Gauge, Histogram
+    from prometheus_client import Counter, Gauge, Histogram, Summary
 
 Phase = Literal["decode", "preprocess", "inference", "postprocess"]
-PHASES: tuple[Phase, ...] = ("decode", "preprocess", "inference", "postprocess")
+StartStep = Literal["load", "warm_up", "verify"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
 BUCKETS_SECONDS = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 class Observer:
     """Watches one batch go through the handler; this one sees and records nothing."""
 
     def phase(self, name: Phase) -> AbstractContextManager[object]:
-        """Time spent inside counts as this phase; entered again, it adds up."""
+        """What is inside, and what led to it, counts as this phase; entered again, it adds up."""
         return nullcontext()
 
     def rows(self, count: int) -> None:
         """The batch turned out to have so many rows."""
 
 
-class Stopwatch:
-    """Adds the seconds spent inside to `seconds[name]`."""
+class Laps:
+    """Divides a stretch of time among names without a gap, so that the parts add up to the whole."""
 
-    __slots__ = ("_began", "_name", "_seconds")
+    __slots__ = ("_last", "seconds")
 
-    def __init__(self, seconds: dict[str, float], name: str) -> None:
-        self._seconds, self._name = seconds, name
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._last = 0.0
+
+    def begin(self) -> float:
+        """Start anew; returns the time."""
+        self.seconds.clear()
+        self._last = time.perf_counter()
+        return self._last
+
+    def end(self, name: str) -> float:
+        """What has passed since the last end, or the begin, was `name`; returns the time."""
+        now = time.perf_counter()
+        self.seconds[name] += now - self._last
+        self._last = now
+        return now
+
+
+class _Lap:
+    __slots__ = ("_laps", "_name")
+
+    def __init__(self, laps: Laps, name: str) -> None:
+        self._laps, self._name = laps, name
 
     def __enter__(self) -> None:
-        self._began = time.perf_counter()
+        pass
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._seconds[self._name] += time.perf_counter() - self._began
+        self._laps.end(self._name)
 
 
 class _Instruments(NamedTuple):
+    restarts: "Counter"
     duration: "Histogram"
     requests: "Counter"
+    batches: "Histogram"
+    rows: "Counter"
     rows_in_flight: "Gauge"
+    start: "Summary"
 
 
 class WorkerMetrics(Observer):
-    """The instruments of one version in one worker. `folder` is the version's, dropped when it is retired."""
+    """The instruments of one version in one worker. `folder` is the version's, dropped when it is retired.
+
+    All series exist from now on, at zero. Every request counts with the time that its batch took, in each phase as in
+    total: it has waited for all of it, and so the phases' sums add up to the total's.
+    """
 
     def __init__(self, folder: Path, *, name: str, version: str) -> None:
         instruments = _instruments(folder)
-        self._labels = {"model": name, "version": version}
+        self._folder = folder
+        labels = {"model": name, "version": version}
+        phases = (*PHASES, "total")
         self._durations = {
-            phase: many_observer(instruments.duration.labels(**self._labels, phase=phase))
-            for phase in (*PHASES, "total")
+            phase: many_observer(instruments.duration.labels(**labels, phase=phase)) for phase in phases
         }
-        self._requests = instruments.requests
-        self._answered: dict[int, Counter] = {}
-        self._rows_in_flight = instruments.rows_in_flight.labels(**self._labels)
+        self._answered = {
+            (status, problem): instruments.requests.labels(**labels, status=str(status), problem=problem)
+            for status, problem in [(200, ""), *problem_kinds()]
+        }
+        self._batches = many_observer(instruments.batches.labels(**labels))
+        self._rows = instruments.rows.labels(**labels)
+        self._rows_in_flight = instruments.rows_in_flight.labels(**labels)
+        self._restarts = instruments.restarts.labels(**labels)
+        self._starts = {step: instruments.start.labels(**labels, step=step) for step in get_args(StartStep)}
         self._row_count = 0
-        self._seconds: dict[str, float] = defaultdict(float)
+        self._laps = Laps()
         self._began = 0.0
+
+    def started(self, socket_name: str) -> None:
+        """This worker was started to listen at `socket_name`: once more, if another did so for this version before."""
+        marker = self._folder / f"{Path(socket_name).name}.started"
+        if marker.exists():
+            self._restarts.inc()
+        marker.touch()
+
+    @contextmanager
+    def starting(self, step: StartStep) -> Iterator[None]:
+        """A step of this worker's start is taken inside."""
+        began = time.perf_counter()
+        yield
+        self._starts[step].observe(time.perf_counter() - began)
 
     def begin(self, request_count: int) -> None:
         """A batch has arrived; until it is decoded each request counts as one row."""
-        self._seconds.clear()
-        self._began = time.perf_counter()
+        self._began = self._laps.begin()
         self.rows(request_count)
 
     def phase(self, name: Phase) -> AbstractContextManager[object]:
-        """Time spent inside counts as this phase."""
-        return Stopwatch(self._seconds, name)
+        """What is inside, and what led to it, counts as this phase."""
+        return _Lap(self._laps, name)
 
     def rows(self, count: int) -> None:
         """The batch turned out to have so many rows."""
@@ -91,44 +146,74 @@ class WorkerMetrics(Observer):
             self._row_count = count
             self._rows_in_flight.set(count)
 
-    def finish(self, statuses: list[int]) -> None:
-        """The batch is answered: phases once per batch, the total once per request."""
-        total_seconds = time.perf_counter() - self._began
-        for phase, seconds in self._seconds.items():
-            self._durations[phase](seconds, 1)
-        self._durations["total"](total_seconds, len(statuses))
-        for status in set(statuses):
-            if status not in self._answered:
-                self._answered[status] = self._requests.labels(**self._labels, status=str(status))
-            self._answered[status].inc(statuses.count(status))
+    def finish(self, responses: Sequence[Response]) -> None:
+        """The batch is answered, and these of its responses count."""
+        total_seconds = self._laps.end("postprocess") - self._began
+        count = len(responses)
+        if count:
+            for phase, seconds in self._laps.seconds.items():
+                self._durations[phase](seconds, count)
+            self._durations["total"](total_seconds, count)
+            self._batches(count, 1)
+            self._rows.inc(self._row_count)
+            for kind, times in Counts((each.status, each.problem) for each in responses).items():
+                self._answered[kind].inc(times)
         self.rows(0)
+
+
+def problem_kinds(kind: type[RequestError] = RequestError) -> list[tuple[int, str]]:
+    """Status and problem type of every error that a request can be answered with."""
+    kinds = [(kind.status, kind.slug)]
+    for narrower in kind.__subclasses__():
+        kinds += problem_kinds(narrower)
+    return sorted(set(kinds))
 
 
 def _instruments(folder: Path) -> _Instruments:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    from prometheus_client import Counter, Gauge, Histogram
+    from prometheus_client import Counter, Gauge, Histogram, Summary
 
     labels = ["model", "version"]
     # In no registry: the files in `folder` are what is read.
     return _Instruments(
+        restarts=Counter(
+            "statehouse_worker_restarts_total",
+            "Workers that ended unasked and were started again.",
+            labels,
+            registry=None,
+        ),
         duration=Histogram(
             "statehouse_request_duration_seconds",
-            "Time in the worker: total per request, the other phases per batch.",
+            "Time that requests spent in the worker, by phase: that of their whole batch.",
             [*labels, "phase"],
             buckets=BUCKETS_SECONDS,
             registry=None,
         ),
         requests=Counter(
             "statehouse_requests_total",
-            "Requests answered by the workers, by HTTP status.",
-            [*labels, "status"],
+            "Requests answered by the workers, by HTTP status and problem type.",
+            [*labels, "status", "problem"],
             registry=None,
         ),
+        batches=Histogram(
+            "statehouse_batch_requests",
+            "Requests that were answered together.",
+            labels,
+            buckets=BATCH_BUCKETS,
+            registry=None,
+        ),
+        rows=Counter("statehouse_rows_total", "Rows that went through the module.", labels, registry=None),
         rows_in_flight=Gauge(
             "statehouse_rows_in_flight",
             "Rows inside the workers now.",
             labels,
             multiprocess_mode="livesum",
+            registry=None,
+        ),
+        start=Summary(
+            "statehouse_worker_start_seconds",
+            "What starting a worker took: loading, warming up, verifying by the golden examples.",
+            [*labels, "step"],
             registry=None,
         ),
     )

@@ -3,12 +3,14 @@
 import orjson
 
 from handlers.errors import PROBLEM_TYPE_PREFIX, RequestError
-from handlers.request import Form, Response
+from handlers.request import Request, Response
 
 PROBLEM_TYPE = "application/problem+json"
+PROBLEM_HEADER = "x-statehouse-problem"  # the front counts and logs by it, and takes it away
+NOBODY = Request(b"")
 
 
-def problem_response(error: RequestError, form: Form = "predictions") -> Response:
+def problem_response(error: RequestError, request: Request = NOBODY) -> Response:
     """What was wrong, what was expected, what to do; under v2 also as the protocol's own `error` member."""
     document = {
         "type": PROBLEM_TYPE_PREFIX + error.slug,
@@ -17,6 +19,9 @@ def problem_response(error: RequestError, form: Form = "predictions") -> Respons
         "detail": error.detail,
         **error.members(),
     }
-    if form == "v2":
+    if request.request_id:
+        document["request_id"] = request.request_id
+    if request.form == "v2":
         document["error"] = f"{error.title}: {error.detail}"
-    return Response(error.status, orjson.dumps(document), PROBLEM_TYPE)
+    headers = {PROBLEM_HEADER: error.slug}
+    return Response(error.status, orjson.dumps(document), PROBLEM_TYPE, headers, problem=error.slug)

@@ -11,6 +11,8 @@ JSON_TYPE = "application/json"
 UNCOUNTED_HEADER = "x-statehouse-uncounted"  # the front lets only the supervisor say it
 # Where the front puts the content type of a multipart body, which TorchServe would take apart if it saw it.
 MULTIPART_HEADER = "x-statehouse-multipart"
+# The front has checked them, so they may stand in JSON and logs as they are.
+REQUEST_ID_HEADER, TRACEPARENT_HEADER = "x-request-id", "traceparent"
 READ_HEADERS = frozenset(
     {
         "content-type",
@@ -19,6 +21,8 @@ READ_HEADERS = frozenset(
         "content-encoding",
         UNCOUNTED_HEADER,
         MULTIPART_HEADER,
+        REQUEST_ID_HEADER,
+        TRACEPARENT_HEADER,
     }
 )
 """The headers that `read_request` looks at, in lower case."""
@@ -39,6 +43,7 @@ class Request:
     `content_type` is bare and lower-case (`image/png`), and empty where none was sent.
     `inference_header_length` is the text of the Open Inference Protocol's header of that name.
     `multipart_type` is the whole content type of a multipart body that nobody has taken apart yet.
+    `given_id` and `traceparent` are headers of those names, as bytes: they are looked at only when something is wrong.
     """
 
     body: Body
@@ -49,16 +54,24 @@ class Request:
     counted: bool = True  # the supervisor's own golden requests are not
     parts: Mapping[str, Part] | None = None
     multipart_type: str = ""
+    given_id: bytes = b""
+    traceparent: bytes = b""
+
+    @property
+    def request_id(self) -> str:
+        """The client's own id, else that of its trace; empty where the front did not see the request (gRPC)."""
+        return (self.given_id or self.traceparent[3:35]).decode("ascii", "replace")
 
 
 @dataclass(slots=True)
 class Response:
-    """What one client is told."""
+    """What one client is told; `problem` is the kind of what was wrong, empty where nothing was."""
 
     status: int
     body: bytes
     content_type: str = JSON_TYPE
     headers: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
 
 
 class TorchServeContext(Protocol):
@@ -122,6 +135,8 @@ def read_request(parameters: Mapping[str, Body], properties: Mapping[str, Any]) 
         counted=UNCOUNTED_HEADER not in headers,
         parts=several,
         multipart_type=headers.get(MULTIPART_HEADER, ""),
+        given_id=headers.get(REQUEST_ID_HEADER, "").encode(),
+        traceparent=headers.get(TRACEPARENT_HEADER, "").encode(),
     )
 
 

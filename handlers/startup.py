@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,12 @@ def serving_device(gpu_id: int | None) -> torch.device:
             "set number_of_gpu in config.properties, or install PyTorch for this GPU"
         )
     return torch.device("cuda", gpu_id)
+
+
+def socket_name() -> str:
+    """Where this worker listens: TorchServe starts one that ended again with the same name."""
+    arguments = sys.argv
+    return arguments[arguments.index("--sock-name") + 1] if "--sock-name" in arguments else "worker"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from handlers.metrics import PHASES, problem_kinds
 from models import TensorTask
 
 ROOT = Path(__file__).parents[2]
@@ -68,33 +69,64 @@ def count(samples, phase):
     return samples[("statehouse_request_duration_seconds_count", *labels)]
 
 
-def answered(samples, status):
-    labels = sorted({"model": "model", "version": "1.0", "status": status}.items())
+def answered(samples, status, problem=""):
+    labels = sorted({"model": "model", "version": "1.0", "status": status, "problem": problem}.items())
     return samples[("statehouse_requests_total", *labels)]
 
 
-def test_phases_count_batches_and_totals_count_requests(measured):
+def plain(samples, name):
+    return samples[(name, ("model", "model"), ("version", "1.0"))]
+
+
+def test_every_request_is_counted_with_what_its_batch_took(measured):
     good, bad = '{"inputs": [1, 2, 3, 4]}', "{"
     samples = measured([good, good, bad], [good], [bad])
-    assert (answered(samples, "200"), answered(samples, "400")) == (3, 2)
+    assert (answered(samples, "200"), answered(samples, "400", "broken-json")) == (3, 2)
     assert count(samples, "total") == 5
-    assert (count(samples, "decode"), count(samples, "postprocess")) == (3, 3)
-    assert (count(samples, "preprocess"), count(samples, "inference")) == (2, 2)
+    assert (count(samples, "decode"), count(samples, "postprocess")) == (5, 5)
+    assert (count(samples, "preprocess"), count(samples, "inference")) == (4, 4)
+    assert plain(samples, "statehouse_rows_total") == 3
+    assert plain(samples, "statehouse_batch_requests_count") == 3
+    assert plain(samples, "statehouse_batch_requests_sum") == 5
     buckets = {dict(labels)["le"] for name, *labels in samples if name.endswith("_bucket")}
     assert {"0.0001", "60.0", "+Inf"} <= buckets
 
 
-def test_nothing_is_counted_before_the_first_request(measured):
+def test_the_phases_add_up_to_the_total(measured):
+    """Each ends where the next begins, whatever the machine does meanwhile."""
+    good = '{"inputs": [1, 2, 3, 4]}'
+    samples = measured(*[[good] * 7 + ["{"]] * 40, *[[good]] * 40)
+    sums = {
+        dict(labels)["phase"]: value
+        for (name, *labels), value in samples.items()
+        if name == "statehouse_request_duration_seconds_sum"
+    }
+    total = sums.pop("total")
+    assert sum(sums.values()) == pytest.approx(total)
+
+
+def test_all_series_exist_at_zero_before_the_first_request(measured):
     samples = measured()
-    assert count(samples, "total") == 0
-    assert not any(name == "statehouse_requests_total" for name, *_ in samples)
+    starts = {
+        dict(labels)["step"]: value
+        for (name, *labels), value in samples.items()
+        if name == "statehouse_worker_start_seconds_count"
+    }
+    assert starts == {"load": 1, "warm_up": 1, "verify": 1}
+    everything_else = {key: value for key, value in samples.items() if "worker_start" not in key[0]}
+    assert set(everything_else.values()) == {0}
+    for phase in (*PHASES, "total"):
+        assert count(samples, phase) == 0
+    for status, problem in problem_kinds():
+        assert answered(samples, str(status), problem) == 0
+    assert answered(samples, "200") == 0
     assert samples[("statehouse_rows_in_flight", ("model", "model"), ("version", "1.0"))] == 0
 
 
 def test_what_was_answered_is_counted_even_if_the_worker_is_killed_at_once(measured):
     good, bad = '{"inputs": [1, 2, 3, 4]}', "{"
     samples = measured([good] * 32 + [bad] * 3, [good], killed=True)
-    assert (answered(samples, "200"), answered(samples, "400")) == (33, 3)
+    assert (answered(samples, "200"), answered(samples, "400", "broken-json")) == (33, 3)
     assert count(samples, "total") == 36
     total = [
         value
@@ -102,3 +134,21 @@ def test_what_was_answered_is_counted_even_if_the_worker_is_killed_at_once(measu
         if name == "statehouse_request_duration_seconds_sum" and ("phase", "total") in labels
     ]
     assert total[0] > 0
+
+
+def test_a_worker_that_is_started_again_where_another_was_is_a_restart(tmp_path):
+    code = """
+import sys
+from pathlib import Path
+from handlers.metrics import WorkerMetrics
+WorkerMetrics(Path(sys.argv[1]), name="model", version="1.0").started(sys.argv[2])
+"""
+    for socket in (".ts.sock.9000", ".ts.sock.9001", ".ts.sock.9000", ".ts.sock.9000"):
+        subprocess.run([sys.executable, "-c", code, tmp_path, f"/run/{socket}"], cwd=ROOT, check=True)
+    read = subprocess.run(
+        [sys.executable, "-c", READER, tmp_path], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    [restarts] = [
+        value for name, _, value in json.loads(read.stdout) if name == "statehouse_worker_restarts_total"
+    ]
+    assert restarts == 2

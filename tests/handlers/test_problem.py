@@ -2,6 +2,7 @@ import json
 
 from handlers.errors import InvalidInputError, RowsRefusedError, TooLargeError
 from handlers.problem import problem_response
+from handlers.request import Request
 
 
 def test_a_problem_says_what_it_is():
@@ -15,8 +16,23 @@ def test_a_problem_says_what_it_is():
     }
 
 
+TRACEPARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_a_problem_names_the_request_by_the_client_s_id_or_its_trace_s():
+    def named(**fields):
+        return json.loads(problem_response(TooLargeError("Too many."), Request(b"", **fields)).body)[
+            "request_id"
+        ]
+
+    assert named(traceparent=TRACEPARENT) == "0af7651916cd43dd8448eb211c80319c"
+    assert named(traceparent=TRACEPARENT, given_id=b"mine-1") == "mine-1"
+
+
 def test_v2_has_the_reason_where_its_clients_look():
-    assert json.loads(problem_response(TooLargeError("Too many."), "v2").body)["error"].endswith("Too many.")
+    assert json.loads(problem_response(TooLargeError("Too many."), Request(b"", form="v2")).body)[
+        "error"
+    ].endswith("Too many.")
 
 
 def test_every_bad_row_is_listed_and_the_first_hundred_explained():
