@@ -124,6 +124,7 @@ class Change:
             self.supervisor.outcomes.end(name)
         if not self.entry["steps"] and outcome == "done":
             return  # nothing was changed
+        self.supervisor.change_counts.add(self.name, self.entry["kind"], outcome)
         total = sum(self._traffic.values(), Outcomes())
         self.supervisor.journal.close(
             self.entry

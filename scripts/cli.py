@@ -235,10 +235,17 @@ def inspect(
 
 
 @app.command(epilog="Example: statehouse serve --deployment deployment.yaml")
-def serve(deployment: DeploymentFile = DEPLOYMENT, as_json: AsJson = False) -> None:
+def serve(
+    deployment: DeploymentFile = DEPLOYMENT,
+    log_requests: Annotated[
+        bool, typer.Option("--log-requests", help="Write down every request, not only the problems.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Serve a deployment until Ctrl-C, which drains and stops.
 
     Without a deployment file, one is made of the highest version of each name in ./model_store.
+    Requests that were not answered well go to deployment.problems.jsonl, a line each.
     With --json, one line is printed once the server is up.
     """
     from scripts import serve as serving
@@ -268,7 +275,13 @@ def serve(deployment: DeploymentFile = DEPLOYMENT, as_json: AsJson = False) -> N
 
     if not as_json:
         console.err.print(f"Statehouse {__version__} · {deployment}")
-    serving.serve(deployment, report=console.print_step, say=console.print_server_line, on_ready=on_ready)
+    serving.serve(
+        deployment,
+        report=console.print_step,
+        say=console.print_server_line,
+        on_ready=on_ready,
+        log_requests=log_requests,
+    )
 
 
 @app.command(epilog="Example: statehouse status --json")

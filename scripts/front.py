@@ -17,6 +17,7 @@ from typing import Literal
 
 from scripts.child_process import LineSink
 from scripts.errors import FrontError, ServerStartError
+from scripts.front_statistics import FrontStatistics, read_statistics
 from scripts.runtime import RuntimeFolder
 from scripts.server_process import ServerProcess
 
@@ -62,11 +63,13 @@ class Front:
         max_request_bytes: int,
         request_timeout_seconds: int,
         on_line: LineSink,
+        log_requests: bool = False,
     ) -> None:
         self._runtime = runtime
         self._supervisor_address = supervisor_address
         self._max_request_bytes = max_request_bytes
         self._request_timeout_seconds = request_timeout_seconds
+        self._log_requests = log_requests
         self.process = ServerProcess("HAProxy", on_line)
         # Who knows it may send requests that no metric counts: golden ones.
         self.uncounted_secret = secrets.token_hex(16)
@@ -96,7 +99,8 @@ class Front:
 
     def _environment(self, listener: int) -> dict[str, str]:
         runtime = self._runtime
-        return {
+        asked = {"STATEHOUSE_LOG_REQUESTS": "yes"} if self._log_requests else {}
+        return asked | {
             "PATH": os.defpath,
             "STATEHOUSE_ABSURD_REQUEST_BYTES": str(ABSURD_FACTOR * self._max_request_bytes),
             "STATEHOUSE_AGAIN": str(runtime.again_socket),
@@ -190,6 +194,14 @@ class Front:
         answer = await self._ask(f"show table inflight key {name}/{loading}/{how}")
         found = re.search(r" use=(\d+) ", answer)
         return int(found[1]) if found else 0
+
+    async def statistics(self) -> FrontStatistics | None:
+        """Return what it has counted; None while it is not there."""
+        try:
+            stat, table = [await self._ask_now(f"show {what}") for what in ("stat", "table inflight")]
+        except (FileNotFoundError, ConnectionError):
+            return None
+        return read_statistics(stat, table)
 
     async def _set(self, map_name: str, key: str, value: str) -> None:
         front_map = self._maps[map_name]

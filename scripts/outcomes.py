@@ -1,4 +1,4 @@
-"""How the requests of a watched model end: one line of the front's per request, while a change runs."""
+"""How requests end: a line of the front's per problem, and per request of a watched model while a change runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import math
 import socket
 import threading
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.local_http import unix_listener
+from scripts.request_end import ENDED_BY_CLIENT, RequestEnd, read_request_end
 
 RECEIVE_BYTES = 1 << 16
-_ENDED_BY_CLIENT = "C"
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Outcomes:
 
     def add(self, status: int, latency_ms: int, ended: str) -> None:
         """Take one request; 4xx are the client's and count as served."""
-        if ended.startswith(_ENDED_BY_CLIENT):
+        if ended.startswith(ENDED_BY_CLIENT):
             self.gone += 1
             return
         if status >= 500 or status < 100:
@@ -70,9 +71,11 @@ class Outcomes:
 
 
 class OutcomeReceiver:
-    """Receives in a thread of its own, so that a busy event loop loses none."""
+    """Receives in a thread of its own, so that a busy event loop loses none; ``on_end`` is told of every request."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_end: Callable[[RequestEnd], None]) -> None:
+        self._on_end = on_end
+        self._connections: list[socket.socket] = []
         self._listener = unix_listener(path)
         self._lock = threading.Lock()
         self._watched: dict[str, defaultdict[str, Outcomes]] = {}
@@ -100,6 +103,9 @@ class OutcomeReceiver:
         """Receive no more."""
         self._listener.shutdown(socket.SHUT_RD)
         self._listener.close()
+        for connection in self._connections:
+            with contextlib.suppress(OSError):  # closed by the front already
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _receive(self) -> None:
         while True:
@@ -107,6 +113,7 @@ class OutcomeReceiver:
                 connection, _ = self._listener.accept()
             except OSError:
                 return  # closed
+            self._connections = [each for each in self._connections if each.fileno() >= 0] + [connection]
             threading.Thread(target=self._read, args=(connection,), name="outcomes", daemon=True).start()
 
     def _read(self, connection: socket.socket) -> None:
@@ -114,14 +121,13 @@ class OutcomeReceiver:
         with connection, contextlib.suppress(ConnectionError):  # a front that is killed starts again
             while received := connection.recv(RECEIVE_BYTES):
                 *lines, rest = (rest + received).split(b"\n")
-                with self._lock:
-                    for line in lines:
-                        self._take_line(line.decode("ascii", errors="replace").split())
+                for line in lines:
+                    end = read_request_end(line.decode("ascii", errors="replace"))
+                    if end is not None:
+                        self._take(end)
 
-    def _take_line(self, words: list[str]) -> None:
-        # As log-format in front.cfg: name, version, how, status, milliseconds, how the session ended.
-        if len(words) != 6:
-            return
-        name, version, _, status, latency_ms, ended = words
-        if name in self._watched:
-            self._watched[name][version].add(int(status), int(latency_ms), ended)
+    def _take(self, end: RequestEnd) -> None:
+        with self._lock:
+            if end.counted and end.name in self._watched:
+                self._watched[end.name][end.version].add(end.status, end.milliseconds, end.ended)
+        self._on_end(end)

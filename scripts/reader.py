@@ -16,13 +16,14 @@ from starlette.routing import Route
 
 from scripts import __version__
 from scripts.loaded_version import LoadedVersion, VersionState
+from scripts.metrics_page import MetricsPage
 from scripts.supervisor import Supervisor
 
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 PROBLEM_JSON = "application/problem+json"
 PATHS = {
     "/ready": "200 when every version has proved itself, else 503 with what is missing",
-    "/metrics": "latency by phase, requests by status, rows in flight: for Prometheus",
+    "/metrics": "for Prometheus: latency by phase, requests by status and problem, queues, the front, memory",
     "/models": "every version: state, default, workers, digest",
     "/models/NAME": "the versions of one name",
     "/models/NAME/VERSION": "one version: architecture, config, schemas, labels, device",
@@ -71,6 +72,7 @@ class _UnknownModelError(HTTPException):
 class _Reader:
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
+        self._metrics = MetricsPage(supervisor)
 
     # -- the server
 
@@ -94,7 +96,7 @@ class _Reader:
         return JSONResponse({"status": status}, status_code=503 if missing else 200)
 
     async def metrics(self, request: Request) -> Response:
-        return Response(self._supervisor.metrics.render(), headers={"content-type": PROMETHEUS_TEXT})
+        return Response(await self._metrics.render(), headers={"content-type": PROMETHEUS_TEXT})
 
     async def too_large(self, request: Request) -> Response:
         # Clients send all before they read: an answer without reading it would be lost in a reset.

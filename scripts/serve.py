@@ -53,6 +53,7 @@ def serve(
     report: Report,
     say: Callable[[str], None],
     on_ready: Callable[[Supervisor, list[str]], None],
+    log_requests: bool = False,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
@@ -68,9 +69,8 @@ def serve(
         runtime.clean()
         runtime.make_folders()
         try:
-            asyncio.run(
-                _serve(Supervisor(deployment_file, deployment, runtime, say=say), report, say, on_ready)
-            )
+            supervisor = Supervisor(deployment_file, deployment, runtime, say=say, log_requests=log_requests)
+            asyncio.run(_serve(supervisor, report, say, on_ready))
         finally:
             shutil.rmtree(runtime.path, ignore_errors=True)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from models.errors import StatehouseError
 from scripts.addresses import Addresses, address_of, concrete, listener
+from scripts.change_counts import ChangeCounts
 from scripts.deployment import (
     Deployment,
     ModelDeployment,
@@ -27,11 +28,13 @@ from scripts.journal import Journal
 from scripts.loaded_version import LoadedVersion, VersionState
 from scripts.loading import VersionLoader
 from scripts.outcomes import OutcomeReceiver
+from scripts.problems import Problems, RequestLog
 from scripts.runtime import RuntimeFolder
 from scripts.server_log import ServerLog
 from scripts.steps import Report, Step
 from scripts.store import ModelStore
 from scripts.torchserve import LaneStatus, TorchServe
+from scripts.traffic import Traffic
 from scripts.worker_metrics import WorkerMetrics
 
 # Callers of /ready, /status and the like share one look at TorchServe within this time.
@@ -49,6 +52,7 @@ class Supervisor:
         runtime: RuntimeFolder,
         *,
         say: Callable[[str], None],
+        log_requests: bool = False,
     ) -> None:
         self.deployment_file = deployment_file
         self.deployment = deployment
@@ -69,7 +73,13 @@ class Supervisor:
         self.running_change: str | None = None
         self.change_task: asyncio.Task[Any] | None = None
         self.journal = Journal(deployment_file)
-        self.outcomes = OutcomeReceiver(runtime.outcomes_socket)
+        self.change_counts = ChangeCounts()
+        self.traffic = Traffic()
+        self.problems = Problems(
+            RequestLog(deployment_file.with_suffix(".problems.jsonl")),
+            is_loaded=lambda name, version: (name, version) in self.versions,
+        )
+        self.outcomes = OutcomeReceiver(runtime.outcomes_socket, self.problems.take)
         self._deployment_as_written = self._deployment_content()
         self._generations: dict[tuple[str, str], int] = {}
         self._looked = 0.0
@@ -89,6 +99,7 @@ class Supervisor:
             max_request_bytes=limits.max_request_bytes,
             request_timeout_seconds=limits.request_timeout_seconds,
             on_line=self.log.front_line,
+            log_requests=log_requests,
         )
         self.loader = VersionLoader(
             runtime,
@@ -251,6 +262,8 @@ class Supervisor:
         loaded = self.versions.pop((name, version), None)
         if loaded is not None:
             shutil.rmtree(self.runtime.metrics / f"{name}-{version}", ignore_errors=True)
+            self.problems.forget(name, version)
+            self.traffic.begin(name, version, self._generations[name, version] + 1)
 
     def _next_generation(self, name: str, version: str) -> int:
         # A lane's name is used once in one TorchServe: DELETE returns before all of it is gone.
@@ -299,6 +312,14 @@ class Supervisor:
             for loaded in list(self.versions.values()):
                 await self._observe(loaded)
             self._looked = time.monotonic()
+
+    async def look_at_traffic(self) -> None:
+        """Take what the front and TorchServe have counted by now."""
+        statistics, measured = await asyncio.gather(self.front.statistics(), self.torchserve.measured())
+        if statistics is not None:
+            self.traffic.take_front(statistics)
+        if measured is not None:
+            self.traffic.take_torchserve(measured)
 
     async def _observe(self, loaded: LoadedVersion) -> None:
         if not loaded.works:

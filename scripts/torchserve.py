@@ -25,6 +25,7 @@ from scripts.errors import ServerStartError, TorchServeError
 from scripts.leftovers import kill_leftovers
 from scripts.runtime import RuntimeFolder
 from scripts.server_process import ServerProcess
+from scripts.torchserve_metrics import Measured, read_measured
 from scripts.worker_priority import worker_python
 
 CONFIG_FILE = Path(__file__).resolve().parent.parent / "config.properties"
@@ -108,6 +109,7 @@ class TorchServe:
         self.process = ServerProcess("TorchServe", on_line)
         self._fork_server = ServerProcess("The fork server", on_line)
         self._client: httpx.AsyncClient | None = None
+        self._metrics_client: httpx.AsyncClient | None = None
 
     # -- the process
 
@@ -131,9 +133,10 @@ class TorchServe:
 
     async def stop(self) -> None:
         """Stop Java and its workers; TorchServe does not drain, so nothing may be in flight."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        for client in (self._client, self._metrics_client):
+            if client is not None:
+                await client.aclose()
+        self._client = self._metrics_client = None
         await self.process.stop(with_signal=signal.SIGTERM, grace_seconds=STOP_GRACE_SECONDS)
         await self._fork_server.stop(with_signal=signal.SIGTERM, grace_seconds=STOP_GRACE_SECONDS)
 
@@ -220,6 +223,11 @@ class TorchServe:
             "TMPDIR": str(self._runtime.java_temp),
             "TEMP": str(self._runtime.java_temp),
         }
+
+    @property
+    def fork_server_pid(self) -> int | None:
+        """The process that workers are forked from."""
+        return self._fork_server.pid
 
     # -- tokens
 
@@ -311,6 +319,17 @@ class TorchServe:
         )
         return LaneStatus(workers, described["jobQueueStatus"]["pendingRequests"])
 
+    async def measured(self) -> dict[Measured, float] | None:
+        """Return what TorchServe has measured; None while it is not there."""
+        if self._metrics_client is None:  # to make one costs 50 ms
+            transport = httpx.AsyncHTTPTransport(uds=str(self._runtime.metrics_socket))
+            self._metrics_client = httpx.AsyncClient(transport=transport, base_url="http://torchserve")
+        try:
+            response = await self._metrics_client.get("/metrics")
+        except httpx.TransportError:
+            return None
+        return read_measured(response.text)
+
     async def _answers(self) -> bool:
         try:
             await self._manage("GET", "/models")
@@ -345,7 +364,14 @@ def _package_folder() -> Path:
 
 
 def _vmargs() -> list[str]:
-    for line in CONFIG_FILE.read_text().splitlines():
-        if line.startswith("vmargs="):
-            return line.removeprefix("vmargs=").split()
-    return []
+    return _setting("vmargs").split()
+
+
+def queue_limit() -> int:
+    """Return how many requests may wait in one lane."""
+    return int(_setting("job_queue_size"))
+
+
+def _setting(name: str) -> str:
+    lines = CONFIG_FILE.read_text().splitlines()
+    return next((line.removeprefix(f"{name}=") for line in lines if line.startswith(f"{name}=")), "")

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-import os
-import re
+import struct
+import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector
-from prometheus_client.registry import Collector
 
-_LIVE_GAUGE = re.compile(r"gauge_live[a-z]*_(\d+)\.db")
+from scripts.worker_files import fold_dead
+
+ATTEMPTS, PAUSE_SECONDS = 20, 0.01
 DURATION = "statehouse_request_duration_seconds"
 REQUESTS = "statehouse_requests"
 ROWS_IN_FLIGHT = "statehouse_rows_in_flight"
@@ -31,29 +32,30 @@ class Latency:
     p99_seconds: float | None
 
 
-class WorkerMetrics(Collector):
+class WorkerMetrics:
     """Every worker's metrics, dead workers' counts included."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lock = threading.Lock()
 
     def collect(self) -> Iterable[Metric]:
-        """Merge the files of all versions; gauges of processes that have ended are dropped first."""
+        """Merge the files of all versions; where one is retired meanwhile, or a file just made, look again."""
         return self._merged("*/*")
 
     def _merged(self, lane_folder: str) -> Iterable[Metric]:
-        files = sorted(self._folder.glob(f"{lane_folder}/*.db"))
-        alive = [file for file in files if not _is_stale(file)]
-        for file in set(files) - set(alive):
-            file.unlink(missing_ok=True)
+        pattern = f"{lane_folder}/*.db"
         merge = cast("Callable[[list[str]], Iterable[Metric]]", MultiProcessCollector.merge)
-        return merge([str(file) for file in alive])
-
-    def render(self) -> bytes:
-        """Return the metrics in Prometheus' text format."""
-        registry = CollectorRegistry()
-        registry.register(self)
-        return generate_latest(registry)
+        for attempt in range(ATTEMPTS):
+            try:
+                with self._lock:
+                    fold_dead(self._folder.glob(pattern))
+                    return list(merge([str(file) for file in sorted(self._folder.glob(pattern))]))
+            except (FileNotFoundError, struct.error):
+                if attempt == ATTEMPTS - 1:
+                    raise
+                time.sleep(PAUSE_SECONDS)
+        return []
 
     def rows_in_flight(self, lane_folder: str = "*/*") -> int:
         """Return how many rows are inside the workers now, of one lane or of all."""
@@ -102,14 +104,3 @@ def percentile(buckets: Iterable[tuple[float, float]], share: float) -> float | 
             return lower_bound + (upper_bound - lower_bound) * within
         lower_bound, lower_count = upper_bound, count
     return lower_bound
-
-
-def _is_stale(file: Path) -> bool:
-    live_gauge = _LIVE_GAUGE.fullmatch(file.name)
-    if live_gauge is None:
-        return False
-    try:
-        os.kill(int(live_gauge[1]), 0)
-    except ProcessLookupError:
-        return True
-    return False

@@ -20,8 +20,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from scripts.front import Front
+from scripts.front_statistics import Tracked
 from scripts.local_http import LocalServer, unix_listener
 from scripts.outcomes import OutcomeReceiver
+from scripts.request_end import RequestEnd
 from scripts.runtime import RuntimeFolder
 
 LIMIT_BYTES = 1000
@@ -56,7 +58,7 @@ async def told(request: Request) -> Response:
 class RunningFront:
     """A front with both of its upstreams, in an event loop of their own thread."""
 
-    def __init__(self, folder: Path, *, request_timeout_seconds: int = 1) -> None:
+    def __init__(self, folder: Path, *, request_timeout_seconds: int = 1, log_requests: bool = False) -> None:
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
         self.runtime = RuntimeFolder(folder / "r")
@@ -76,6 +78,7 @@ class RunningFront:
             max_request_bytes=LIMIT_BYTES,
             request_timeout_seconds=request_timeout_seconds,
             on_line=lambda line: None,
+            log_requests=log_requests,
         )
         for start in (self.upstream.start(), self.supervisor.start(), self.front.start(self.listener)):
             self.do(start)
@@ -436,14 +439,182 @@ def test_a_canary_gets_its_share_of_what_names_no_version(running: RunningFront,
     assert served("/predictions/digits", 20) == {"1.0": 20}
 
 
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+VALID = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+MADE = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-00")
+
+
+@pytest.fixture
+def seen(post: Post) -> Callable[..., tuple[dict[str, str], httpx.Response]]:
+    """What TorchServe sees of the ids that a client sends, and the answer."""
+
+    def ask(*pairs: tuple[str, str]) -> tuple[dict[str, str], httpx.Response]:
+        answer = post("/predictions/digits", content=b"{}", headers=list(pairs))
+        headers = answer.json()["headers"]
+        return {name: headers[name] for name in ("traceparent", "x-request-id") if name in headers}, answer
+
+    return ask
+
+
+def test_a_trace_and_a_request_s_id_are_taken_passed_on_and_told(seen) -> None:
+    passed_on, answer = seen(("traceparent", VALID), ("X-Request-Id", "order:17/a"))
+    assert passed_on == {"traceparent": VALID, "x-request-id": "order:17/a"}
+    assert answer.headers["traceparent"] == VALID
+    assert answer.headers["x-request-id"] == "order:17/a"
+
+
+def test_without_an_id_of_the_client_s_the_trace_s_is_the_request_s(seen) -> None:
+    passed_on, answer = seen(("traceparent", VALID))
+    assert passed_on == {"traceparent": VALID}
+    assert answer.headers["x-request-id"] == VALID.split("-")[1]
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [],
+        [("traceparent", "nonsense")],
+        [("traceparent", VALID.upper())],
+        [("traceparent", VALID + "0")],
+        [("traceparent", "ff" + VALID[2:])],
+        [("traceparent", f"00-{'0' * 32}-b7ad6b7169203331-01")],
+        [("traceparent", f"00-{'a' * 32}-{'0' * 16}-01")],
+        [("traceparent", VALID), ("traceparent", VALID)],
+        [("x-request-id", "")],
+        [("x-request-id", "two words")],
+        [("x-request-id", 'a"b')],
+        [("x-request-id", "a" * 129)],
+        [("x-request-id", "one"), ("x-request-id", "two")],
+    ],
+)
+def test_what_is_no_valid_id_is_replaced(seen, pairs: list[tuple[str, str]]) -> None:
+    passed_on, answer = seen(*pairs)
+    made = (
+        MADE.fullmatch(passed_on["traceparent"])
+        if ("traceparent", VALID) not in pairs[:1] or pairs[1:]
+        else None
+    )
+    assert made, passed_on
+    assert set(made[1]) != {"0"}
+    assert answer.headers["traceparent"] == made[0]
+    assert answer.headers["x-request-id"] == passed_on.get("x-request-id", made[1]) == made[1]
+
+
+def test_no_two_requests_get_the_same_id(seen) -> None:
+    assert len({seen()[1].headers["x-request-id"] for _ in range(200)}) == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/predictions/nosuch", 404),
+        ("POST", "/predictions/digits/9.9", 404),
+        ("GET", "/predictions/digits", 405),
+        ("POST", "/elsewhere", 404),
+        ("POST", "/predictions/digits", 504),
+    ],
+)
+def test_a_problem_of_the_front_s_own_names_the_request(
+    running: RunningFront, method: str, path: str, status: int
+) -> None:
+    for headers, expected in (
+        ({"traceparent": VALID}, VALID.split("-")[1]),
+        ({"x-request-id": "my-id"}, "my-id"),
+    ):
+        answer = running.client.request(method, path, content=b"slow", headers=headers)
+        assert answer.status_code == status
+        assert answer.json()["request_id"] == answer.headers["x-request-id"] == expected
+        assert "x-statehouse-problem" not in answer.headers
+
+
+def test_every_problem_is_told_in_a_line_and_nothing_else(running: RunningFront, post: Post) -> None:
+    told: list[RequestEnd] = []
+    receiver = OutcomeReceiver(running.runtime.outcomes_socket, told.append)
+    post("/begin")
+    wait_for(lambda: any(end.path == "/begin" for end in told))
+    told.clear()
+    for _ in range(20):
+        assert post("/predictions/digits").status_code == 200
+    post("/predictions/nosuch?secret=1", headers={"x-request-id": "a-1"})
+    post("/predictions/digits/9.9", headers={"traceparent": VALID})
+    post("/predictions/digits", content=b"slow")
+    running.client.get("/v2/models/nosuch")
+    post("/end/" + "x" * 300)
+    wait_for(lambda: bool(told) and told[-1].path.startswith("/end/"))
+    receiver.close()
+    running.runtime.outcomes_socket.unlink()
+    kinds = [(end.status, end.kind, end.name, end.version, end.path[:30]) for end in told]
+    assert kinds == [
+        (404, "no-such-model", "nosuch", "", "/predictions/nosuch"),
+        (404, "no-such-version", "digits", "9.9", "/predictions/digits/9.9"),
+        (504, "deadline", "digits", running.front.default_of("digits"), "/predictions/digits"),
+        (404, "no-such-path", "", "", "/end/" + "x" * 25),
+    ]
+    assert told[0].request_id == "a-1"
+    assert told[1].trace_id == told[1].request_id == VALID.split("-")[1]
+
+
+def test_when_asked_for_every_request_is_told(short_folder: Path) -> None:
+    running = RunningFront(short_folder, request_timeout_seconds=60, log_requests=True)
+    running.do(running.front.set_token("secret"))
+    running.do(running.front.set_lanes("digits", "1.0", [("1.0-b8", None)], loading="1.0-g0", digest=DIGEST))
+    running.do(running.front.set_default("digits", "1.0"))
+    told: list[RequestEnd] = []
+    receiver = OutcomeReceiver(running.runtime.outcomes_socket, told.append)
+    for number in range(5):
+        running.client.post("/predictions/digits", content=b"{}", headers={"x-request-id": f"n{number}"})
+    wait_for(lambda: len(told) == 5)
+    assert [(end.status, end.request_id, end.is_problem) for end in told] == [
+        (200, f"n{number}", False) for number in range(5)
+    ]
+    receiver.close()
+    running.stop()
+
+
+def test_what_was_counted_is_read_by_version(running: RunningFront, post: Post) -> None:
+    front = running.front
+    running.do(front.set_lanes("counted", "1.0", [("1.0-b8", None)], loading="1.0-g3", digest=DIGEST))
+    running.do(front.set_default("counted", "1.0"))
+    before = running.do(front.statistics())
+    for path, times in (
+        ("/predictions/counted", 7),
+        ("/predictions/counted/1.0", 2),
+        ("/predictions/nosuch", 3),
+    ):
+        for _ in range(times):
+            post(path)
+    uncounted = {"x-statehouse-uncounted": front.uncounted_secret}
+    assert post("/predictions/counted/1.0", headers=uncounted).status_code == 200
+    after = running.do(front.statistics())
+    key = ("counted", "1.0", 3)
+    assert {how: after.requests[Tracked(*key, how)] for how in ("default", "explicit")} == {
+        "default": 7,
+        "explicit": 2,
+    }
+    assert set(after.in_flight.values()) == {0}
+    grown = {name: count - before.responses[name] for name, count in after.responses.items()}
+    assert grown == {"1xx": 0, "2xx": 10, "3xx": 0, "4xx": 3, "5xx": 0, "other": 0}
+    running.do(front.remove_default("counted"))
+    running.do(front.remove_lane("counted", "1.0"))
+
+
 def test_the_outcomes_of_a_watched_model_are_told_and_of_no_other(running: RunningFront, post: Post) -> None:
-    """Hundreds at once as well, and also to a receiver that comes late."""
+    """Hundreds at once as well."""
     running.do(running.front.watch("digits"))
-    post("/predictions/loading/1.0")
-    post("/predictions/digits/2.0")
-    receiver = OutcomeReceiver(running.runtime.outcomes_socket)
+    told: list[RequestEnd] = []
+    receiver = OutcomeReceiver(running.runtime.outcomes_socket, told.append)
+    post("/the-last-of-all-before")
+    wait_for(lambda: any(end.path == "/the-last-of-all-before" for end in told))
     receiver.begin("digits")
     receiver.begin("loading")
+    post("/predictions/loading/1.0")
+    post("/predictions/digits/2.0")
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(post, ["/predictions/digits"] * 500))
     running.do(running.front.unwatch("digits"))
@@ -451,7 +622,7 @@ def test_the_outcomes_of_a_watched_model_are_told_and_of_no_other(running: Runni
     found: Counter[tuple[str, int]] = Counter()
     deadline = time.monotonic() + 20
     while found.total() < 501 and time.monotonic() < deadline:
-        found.update({(v, told.failed): told.served for v, told in receiver.take("digits").items()})
+        found.update({(v, each.failed): each.served for v, each in receiver.take("digits").items()})
         time.sleep(0.05)
     time.sleep(0.2)
     assert found == {("1.0", 0): 500, ("2.0", 0): 1}

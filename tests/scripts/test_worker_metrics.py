@@ -4,18 +4,20 @@ from pathlib import Path
 
 import pytest
 
+from scripts.metrics_page import text_of
 from scripts.worker_metrics import WorkerMetrics, percentile
 
 WORKER = """
 import sys
 from pathlib import Path
 from handlers.metrics import WorkerMetrics
+from handlers.request import Response
 metrics = WorkerMetrics(Path(sys.argv[1]), name="digits", version=sys.argv[2])
-for statuses in ([200, 200], [422]):
-    metrics.begin(len(statuses))
+for batch in ([Response(200, b"")] * 2, [Response(422, b"", problem="wrong-shape")]):
+    metrics.begin(len(batch))
     with metrics.phase("inference"):
         pass
-    metrics.finish(statuses)
+    metrics.finish(batch)
 metrics.begin(5)
 """
 
@@ -30,19 +32,61 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_counts_of_workers_that_have_ended_stay_and_their_gauges_go(folder: Path) -> None:
-    text = WorkerMetrics(folder).render().decode()
+    text = text_of(WorkerMetrics(folder).collect()).decode()
+    counted = 'statehouse_requests_total{{model="digits",problem="{}",status="{}",version="{}"}} {}'
     for version in ("1.0", "1.1"):
-        assert f'statehouse_requests_total{{model="digits",status="200",version="{version}"}} 2.0' in text
-        assert f'statehouse_requests_total{{model="digits",status="422",version="{version}"}} 1.0' in text
+        assert counted.format("", 200, version, "2.0") in text
+        assert counted.format("wrong-shape", 422, version, "1.0") in text
     assert text.count("# TYPE statehouse_request_duration_seconds histogram") == 1
     assert WorkerMetrics(folder).rows_in_flight() == 0
 
 
-def test_total_is_per_request_and_phases_per_batch(folder: Path) -> None:
-    text = WorkerMetrics(folder).render().decode()
+def test_the_files_of_dead_workers_do_not_grow_in_number(folder: Path) -> None:
+    lane = folder / "digits-1.0" / "1.0-b8"
+    before = {file.name for file in lane.glob("*.db")}
+    metrics = WorkerMetrics(folder)
+    for times in (2, 3):
+        subprocess.run([sys.executable, "-c", WORKER, lane, "1.0"], check=True)
+        text = text_of(metrics.collect()).decode()
+        counted = 'statehouse_requests_total{{model="digits",problem="",status="200",version="1.0"}} {:.1f}'
+        assert counted.format(2 * times) in text
+        count = (
+            'statehouse_request_duration_seconds_count{{model="digits",phase="total",version="1.0"}} {:.1f}'
+        )
+        assert count.format(3 * times) in text
+        assert (
+            'statehouse_batch_requests_bucket{le="2.0",model="digits",version="1.0"} %.1f' % (2 * times)
+            in text
+        )
+    left = {file.name for file in lane.glob("*.db")}
+    assert left == {"counter_folded.db", "histogram_folded.db", "summary_folded.db"}
+    assert len(before) > len(left)  # a gauge as well, for each that was alive
+
+
+def test_a_worker_that_lives_is_not_folded(tmp_path: Path) -> None:
+    lane = tmp_path / "digits-1.0" / "1.0-b8"
+    lane.mkdir(parents=True)
+    code = WORKER + "print('counted', flush=True)\ninput()\nmetrics.finish([Response(200, b'')] * 5)\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, lane, "1.0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as worker:
+        assert worker.stdout is not None
+        assert worker.stdin is not None
+        worker.stdout.readline()
+        metrics = WorkerMetrics(tmp_path)
+        assert metrics.rows_in_flight() == 5
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+        worker.wait()
+    assert metrics.rows_in_flight() == 0
+    assert metrics.latencies()["digits", "1.0"].requests == 8
+
+
+def test_every_request_counts_in_every_phase(folder: Path) -> None:
+    text = text_of(WorkerMetrics(folder).collect()).decode()
     count = 'statehouse_request_duration_seconds_count{model="digits",phase="%s",version="1.0"} %s'
     assert count % ("total", "3.0") in text
-    assert count % ("inference", "2.0") in text
+    assert count % ("inference", "3.0") in text
 
 
 def test_latencies_are_by_version(folder: Path) -> None:
