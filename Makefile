@@ -1,4 +1,4 @@
-.PHONY: serve test check bench bench-all bench-swaps clean
+.PHONY: serve test test-deps check bench bench-all bench-swaps clean
 
 BIN := .venv/bin
 
@@ -7,6 +7,9 @@ serve: .venv/.ready          ## set up, train and publish the demo models once, 
 
 test: .venv/.ready-dev       ## every test: real servers, and processes killed under counted load
 	$(BIN)/pytest
+
+test-deps:                   ## what tests need of the system, on Debian: wrk
+	apt-get install --yes --no-install-recommends wrk
 
 check: .venv/.ready-dev      ## lint, types, layering
 	$(BIN)/ruff check .
