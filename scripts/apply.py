@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,8 +108,12 @@ async def apply(change: Change) -> list[str]:
                 await _carry_out(change, step)
         change.decide(wanted)
         supervisor.desire(wanted)
-    except ServerEndedError:
-        raise  # what this leads to is loaded when TorchServe is back
+    except (ServerEndedError, asyncio.CancelledError):
+        if change.decided:  # what this leads to is loaded by the next start
+            kept.unlink(missing_ok=True)
+        else:
+            change.say(f"the edit is kept in {kept}", failed=True)
+        raise
     except Exception:
         await _stop_halfway(change, kept)
         raise

@@ -60,7 +60,9 @@ def test_java_killed_at_a_step_undoes_or_finishes_it(served: FaultyServer, which
     assert not load.result.errors
     assert load.result.failed <= MOST_IN_FLIGHT
     assert load.result.last_failed_sent < gone
-    server.deployment_file.with_suffix(".rejected.yaml").unlink(missing_ok=True)
+    kept = server.deployment_file.with_suffix(".rejected.yaml")
+    assert kept.exists() == (which == "apply" and not finished)
+    kept.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("step", ["load", "flip", "drain"])
