@@ -326,9 +326,10 @@ def main() -> None:
         console.print(f"· {text}", style="dim")
 
     with tempfile.TemporaryDirectory(prefix="swaps-") as folder, ProcessPoolExecutor(1) as pool:
-        for row in measure_ours(options, Path(folder), pool, say):
-            rows.append(row)
-            print_rows([row], console)
+        if set(options.only) != {"documented"}:
+            for row in measure_ours(options, Path(folder), pool, say):
+                rows.append(row)
+                print_rows([row], console)
         if "documented" in options.only:
             for row in measure_documented(options, Path(folder), pool, say):
                 rows.append(row)
