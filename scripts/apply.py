@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,17 @@ from typing import Literal
 
 from models.errors import StatehouseError
 from scripts.change import Change
-from scripts.deployment import Deployment, LaneSettings, VersionSettings, not_written, read_deployment
+from scripts.deployment import (
+    Deployment,
+    LaneSettings,
+    VersionSettings,
+    not_written,
+    read_deployment,
+    rejected_file,
+)
 from scripts.desired import holds, with_version
 from scripts.durable import write_durably
-from scripts.errors import ChangeError
+from scripts.errors import ChangeError, ServerEndedError
 from scripts.reconfigure import reconfigure
 from scripts.supervisor import Supervisor
 from scripts.swap import SwapOptions, bring_up, retire, swap
@@ -81,25 +89,43 @@ async def apply(change: Change) -> list[str]:
     """Carry the plan out; return what was done.
 
     The edit is kept beside the file (``deployment.rejected.yaml``) until all of it is done. When a step fails, the file
-    says what is really desired: what was done before it stays done, nothing of the rest is.
+    says what is really desired: what was done before it stays done, nothing of the rest is. Interrupted before all
+    that it loads has proved itself, all of it is undone.
     """
     supervisor = change.supervisor
     edited = supervisor.accept_edit() or b""
     wanted, steps = read_plan(supervisor)
-    kept = supervisor.deployment_file.with_suffix(".rejected.yaml")
+    kept = rejected_file(supervisor.deployment_file)
     change.entry["plan"] = [step.text for step in steps]
     _keep(kept, edited)
     try:
         for step in steps:
             change.name = step.name
             await change.count(step.name)
-            await _carry_out(change, step)
+            if step.action in ("default", "retire") and all_work(change, steps):
+                change.decide(wanted)
+            with change.part():
+                await _carry_out(change, step)
+        change.decide(wanted)
         supervisor.desire(wanted)
+    except (ServerEndedError, asyncio.CancelledError):
+        if change.decided:  # what this leads to is loaded by the next start
+            kept.unlink(missing_ok=True)
+        else:
+            change.say(f"the edit is kept in {kept}", failed=True)
+        raise
     except Exception:
         await _stop_halfway(change, kept)
         raise
     kept.unlink(missing_ok=True)
     return [step.text for step in steps]
+
+
+def all_work(change: Change, steps: list[PlannedStep]) -> bool:
+    """Whether all that are to become defaults have proved themselves."""
+    versions = change.supervisor.versions
+    defaults = [versions.get((step.name, step.version)) for step in steps if step.action == "default"]
+    return all(loaded is not None and loaded.works for loaded in defaults)
 
 
 def _keep(file: Path, edited: bytes) -> None:
@@ -112,6 +138,7 @@ def _keep(file: Path, edited: bytes) -> None:
 async def _stop_halfway(change: Change, kept: Path) -> None:
     """Unload what was loaded for a step that is not to be, and let the file say what is desired now."""
     supervisor = change.supervisor
+    change.undecide(supervisor.deployment)
     try:
         for loaded in list(supervisor.versions.values()):
             if not holds(supervisor.deployment, loaded.name, loaded.version):

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
 from models.errors import StatehouseError
+from scripts.deployment import Deployment
 from scripts.errors import (
     ChangeBusyError,
     ChangeError,
     DeploymentWriteError,
     EditedDeploymentError,
     RolledBackError,
+    ServerEndedError,
     StoreError,
+    TorchServeError,
 )
-from scripts.interrupted import outcome_of
+from scripts.interrupted import OVERRULED, Landing
 from scripts.journal import TRIAL, Entry, now_text
 from scripts.outcomes import Outcomes
 from scripts.steps import Report, Step
@@ -28,6 +31,8 @@ Result = TypeVar("Result")
 
 # What has ended at the front is known here so much later at most.
 ON_ITS_WAY_SECONDS = 0.1
+# That TorchServe does not answer is known so much sooner than that it has ended, at most.
+ENDED_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Change:
         self._traffic: dict[tuple[str, str], Outcomes] = {}
         self._counted: list[str] = []
         self._report = report
+        self._landing = Landing(supervisor.deployment.models)
+        self._parts = 0
         self.entry: Entry = {
             "when": now_text(),
             "kind": asked.kind,
@@ -71,21 +78,51 @@ class Change:
             digest = None
         return {"version": version, "digest": digest}
 
+    @property
+    def decided(self) -> bool:
+        """Whether an interruption would finish it."""
+        return self._landing.finished
+
+    def decide(self, aim: Deployment) -> None:
+        """From the next step on an interruption finishes the change: all that can fail has proved itself.
+
+        ``aim`` is what is desired then. What is decided stays so.
+        """
+        if not self._parts and not self.decided:
+            self._landing = Landing(aim.models, finished=True)
+
+    def undecide(self, deployment: Deployment) -> None:
+        """What was decided could not be done: an interruption leads to ``deployment``."""
+        if not self._parts:
+            self._landing = Landing(deployment.models)
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Run a part of a larger change, which alone decides."""
+        self._parts += 1
+        try:
+            yield
+        finally:
+            self._parts -= 1
+
     @asynccontextmanager
     async def step(self, name: str, text: str, *, undoing: bool = False) -> AsyncIterator[None]:
         """Journal a step, run it, report it with what it took.
 
-        Raises DeploymentWriteError when it cannot be journalled, TorchServeError as soon as TorchServe ends. What is
+        Raises DeploymentWriteError when it cannot be journalled, ServerEndedError as soon as TorchServe ends. What is
         ``undoing`` is done all the same.
         """
         self._journal(name, must=not undoing)
         self._report(Step(name, text, state="begun"))
+        process = self.supervisor.torchserve.process
         began = time.monotonic()
         try:
-            async with nullcontext() if undoing else self.supervisor.torchserve.process.needed():
+            async with nullcontext() if undoing else process.needed():
                 yield
-        except BaseException:
+        except BaseException as error:
             self._ended(name, text, began, failed=True)
+            if isinstance(error, TorchServeError) and not undoing:
+                await process.refuse_ended(within_seconds=ENDED_SECONDS)
             raise
         self._ended(name, text, began, failed=False)
 
@@ -114,6 +151,16 @@ class Change:
         """Return how all requests ended that a version of this model got since the change began."""
         return self._traffic.get((self.name, version), Outcomes())
 
+    async def settle(self) -> str:
+        """Desire what an interruption leads to, and return the outcome; what of this cannot be is told."""
+        try:
+            await self.supervisor.settle(self._landing.of(self.supervisor.deployment))
+        except StatehouseError as error:
+            self.say(str(error), failed=True)
+            if isinstance(error, EditedDeploymentError):
+                return OVERRULED
+        return self._landing.outcome
+
     async def close(self, outcome: str, reason: str | None, seconds: float) -> None:
         """Count no more, and write down how it went."""
         for name in self._counted:
@@ -141,7 +188,10 @@ class Change:
 
     def _journal(self, running: str, *, must: bool) -> None:
         try:
-            self.supervisor.journal.note(self.entry | {"running": running})
+            self.supervisor.journal.note(
+                self.entry | {"running": running, "lands": self._landing.to_plain()},
+                self.supervisor.deployment_as_written,
+            )
         except DeploymentWriteError as error:
             if must:
                 raise
@@ -189,8 +239,12 @@ async def _observed(change: Change, body: Callable[[Change], Awaitable[Result]])
         outcome = "done"
         return result  # noqa: TRY300 - what follows is for every way out
     except asyncio.CancelledError:
-        outcome, reason = outcome_of(change.entry, change.supervisor.deployment), "the server was stopped"
+        outcome, reason = await change.settle(), "the server was stopped"
         raise
+    except ServerEndedError as error:
+        outcome = await change.settle()
+        reason = f"{error} The change was {outcome}."
+        raise ServerEndedError(reason) from error
     except Exception as error:
         outcome = "rolled back" if isinstance(error, RolledBackError) else "failed"
         reason = str(error) if isinstance(error, StatehouseError) else repr(error)
@@ -201,6 +255,13 @@ async def _observed(change: Change, body: Callable[[Change], Awaitable[Result]])
         except StatehouseError as error:
             # It has happened all the same; what became of it must not be hidden behind this.
             change.say(str(error), failed=True)
+
+
+def undo_desired(change: Change, deployment: Deployment) -> None:
+    """Desire again what was desired before something that could not be done."""
+    change.undecide(deployment)
+    if change.supervisor.deployment is not deployment:
+        change.supervisor.desire(deployment)
 
 
 def refuse_edited(supervisor: Supervisor) -> None:

@@ -13,6 +13,7 @@ from signal import SIGKILL, SIGTERM, Signals
 
 PR_SET_PDEATHSIG = 1
 MAX_LINE_BYTES = 1 << 20
+LAST_LINES_SECONDS = 2
 
 LineSink = Callable[[str], None]
 
@@ -83,7 +84,9 @@ class ChildProcess:
         code = await self._process.wait()
         # Grandchildren may hold the pipe open for a moment after their parent.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._reader), timeout=2)
+            # Not wait_for, here and below: in Python 3.11 it forgets that it was cancelled when both come at once.
+            async with asyncio.timeout(LAST_LINES_SECONDS):
+                await asyncio.shield(self._reader)
         return code
 
     def send_signal(self, number: Signals) -> None:
@@ -95,7 +98,8 @@ class ChildProcess:
         """Ask it to end, and SIGKILL its whole session after ``grace_seconds``; return the exit code."""
         self.send_signal(with_signal)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), timeout=grace_seconds)
+            async with asyncio.timeout(grace_seconds):
+                await self._process.wait()
         self.kill_session()
         return await self.wait()
 

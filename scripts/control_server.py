@@ -93,14 +93,16 @@ class _Control:
 
         async def run(report: Report) -> Json:
             result = await run_change(self._supervisor, asked, report, body)
-            served = self._supervisor.front.default_of(wanted.name) if wanted.name else None
-            return {"serving": served} | (
+            return {"serving": self._serving(wanted.name)} | (
                 asdict(result) if isinstance(result, SwapResult) else {"done": result}
             )
 
-        return StreamingResponse(self._run(run), media_type=NDJSON)
+        return StreamingResponse(self._run(run, wanted.name), media_type=NDJSON)
 
-    async def _run(self, work: Work) -> AsyncIterator[str]:
+    def _serving(self, name: str) -> str | None:
+        return self._supervisor.front.default_of(name)
+
+    async def _run(self, work: Work, name: str) -> AsyncIterator[str]:
         """Run a change to its end whoever listens; yield one JSON line per step, then the outcome."""
         lines: asyncio.Queue[Json | None] = asyncio.Queue()
 
@@ -109,7 +111,12 @@ class _Control:
                 result = await work(lambda step: lines.put_nowait({"step": asdict(step)}))
                 lines.put_nowait({"outcome": "done", "result": result})
             except StatehouseError as error:
-                lines.put_nowait({"outcome": "failed", "error": type(error).__name__, "message": str(error)})
+                message = (
+                    f"{error}\n{name} is served by {self._serving(name) or 'no version'}."
+                    if name
+                    else str(error)
+                )
+                lines.put_nowait({"outcome": "failed", "error": type(error).__name__, "message": message})
             except Exception as error:
                 message = f"{type(error).__name__}: {error}"
                 lines.put_nowait({"outcome": "failed", "error": "InternalError", "message": message})

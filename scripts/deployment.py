@@ -188,18 +188,28 @@ def read_deployment(path: Path) -> Deployment:
         raise DeploymentContentError(f"{path} is not a deployment:", _with_lines(error, read)) from error
 
 
-def write_deployment(path: Path, deployment: Deployment) -> None:
-    """Write the desired state, wholly or not at all; DeploymentWriteError when it cannot be written."""
+def deployment_content(deployment: Deployment) -> bytes:
+    """Return the file that says this desired state."""
     text = yaml.safe_dump(
         deployment.model_dump(mode="json", exclude_none=True),
         sort_keys=False,
         allow_unicode=True,
         default_flow_style=None,
     )
+    return (HEADER + text).encode()
+
+
+def write_deployment(path: Path, deployment: Deployment) -> None:
+    """Write the desired state, wholly or not at all; DeploymentWriteError when it cannot be written."""
     try:
-        write_durably(path, (HEADER + text).encode())
+        write_durably(path, deployment_content(deployment))
     except OSError as error:
         raise not_written(path, error) from error
+
+
+def rejected_file(path: Path) -> Path:
+    """Return where an edit of the deployment file ``path`` is kept until all of it is done."""
+    return path.with_suffix(".rejected.yaml")
 
 
 def not_written(path: Path, error: OSError) -> DeploymentWriteError:

@@ -148,6 +148,11 @@ class Front:
         if f"{name}/{version}" in self._maps[LANES].entries:
             await self._set(LANES, f"{name}/{version}", LOADING)
 
+    def hold_all(self) -> None:
+        """Let all requests wait, from the next start on: whoever calls this knows that HAProxy has ended."""
+        lanes = self._maps[LANES]
+        lanes.entries |= {key: LOADING for key, route in lanes.entries.items() if route != DOWN}
+
     async def set_down(self, name: str, version: str) -> None:
         """Answer 503 to requests that name ``version``: it should be served and cannot be."""
         await self._set(LANES, f"{name}/{version}", DOWN)

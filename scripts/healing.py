@@ -16,7 +16,6 @@ from scripts.steps import Report, Step
 from scripts.supervisor import Supervisor
 
 LOOK_SECONDS = 1.0
-NOTICED_SECONDS = 0.2
 HELD_LOOK_SECONDS = 0.1
 # TorchServe starts dead workers again by itself at first (GIVE_UP_SECONDS); when it has not by then, we do.
 PATIENCE_SECONDS = 8.0
@@ -52,6 +51,7 @@ class Healer:
             for keep in (
                 self._keep_the_front,
                 self._keep_torchserve,
+                self._keep_the_fork_server,
                 self._keep_requests_waiting,
                 self._keep_the_versions,
             ):
@@ -73,9 +73,13 @@ class Healer:
         if supervisor.stopping:
             return
         self._say(f"the front ended with exit code {code}; new connections wait while it starts again")
-        # What killed it may have killed TorchServe: its requests must be held by the time the front is back.
-        await asyncio.sleep(NOTICED_SECONDS)
+        # What killed it may have killed TorchServe: nothing goes there before it has answered us.
+        supervisor.front.hold_all()
         await self._until_it_works(lambda: supervisor.front.start(supervisor.front_listener))
+        await supervisor.look(fresh=True)
+        for loaded in list(supervisor.versions.values()):
+            if supervisor.torchserve.process.running and loaded.works and loaded.ready_workers:
+                await supervisor.let_through(loaded)
         self._say("the front is back", ok=True)
 
     async def _keep_torchserve(self) -> None:
@@ -92,6 +96,16 @@ class Healer:
         async with supervisor.changing:
             await self._until_it_works(lambda: supervisor.start_torchserve(self._report))
         self._say("TorchServe is back", ok=True)
+
+    async def _keep_the_fork_server(self) -> None:
+        supervisor = self._supervisor
+        code = await supervisor.torchserve.fork_server.wait()
+        if supervisor.stopping or not supervisor.torchserve.process.running:
+            await asyncio.sleep(LOOK_SECONDS)  # a start of TorchServe starts it too
+            return
+        self._say(f"the fork server ended with exit code {code}; workers start the long way meanwhile")
+        await self._until_it_works(supervisor.torchserve.start_fork_server)
+        self._say("the fork server is back", ok=True)
 
     async def _until_it_works(self, start: Callable[[], Awaitable[None]]) -> None:
         pause_seconds = 0.5
@@ -110,7 +124,8 @@ class Healer:
         """Let requests wait at the front while a version has no worker: TorchServe fails what it has queued by then."""
         log = self._supervisor.log
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(log.trouble.wait(), HELD_LOOK_SECONDS if self._held else LOOK_SECONDS)
+            async with asyncio.timeout(HELD_LOOK_SECONDS if self._held else LOOK_SECONDS):
+                await log.trouble.wait()
         log.trouble.clear()
         await self._supervisor.look(fresh=True)
         for key, loaded in list(self._supervisor.versions.items()):

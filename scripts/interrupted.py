@@ -1,62 +1,123 @@
-"""A change that the supervisor's own end interrupted: what became of it, written down at the next start.
+"""What an interrupted change leads to: undone wholly, or finished wholly.
 
-The deployment file is what counts. A change before its flip has not written it: restoring the file has
-undone the change. After the flip the file holds it: restoring has finished it.
+A change may be interrupted at any moment: the supervisor is killed, or stopped, or TorchServe ends. Until all that
+can fail of it has proved itself it is undone then, from there on it is finished. Either is a whole desired state,
+and restoring that is what a start does anyway: so each step is journalled with the state that counts from then on,
+and a start makes the deployment file say it.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from models.errors import StatehouseError
-from scripts.deployment import Deployment
-from scripts.journal import TRIAL, Entry
+from scripts.deployment import (
+    Deployment,
+    ModelDeployment,
+    deployment_content,
+    read_deployment,
+    rejected_file,
+    write_deployment,
+)
+from scripts.errors import DeploymentWriteError
+from scripts.journal import Entry, Journal, fingerprint
 from scripts.steps import Report, Step
-from scripts.supervisor import Supervisor
 
-UNDONE, FINISHED, PARTLY = "interrupted, undone", "interrupted, finished", "interrupted, partly done"
+UNDONE, FINISHED = "interrupted, undone", "interrupted, finished"
+OVERRULED = "interrupted, overruled by an edit"  # whoever edits the file meanwhile says what is desired
 
 
-def close_interrupted(supervisor: Supervisor, report: Report) -> None:
-    """Append the interrupted change, if there is one, to the history with what became of it."""
-    entry = supervisor.journal.pending()
+@dataclass(frozen=True)
+class Landing:
+    """Where a change ends that goes no further: all models that are desired then, and whether that is its aim."""
+
+    models: dict[str, ModelDeployment]
+    finished: bool = False
+
+    @property
+    def outcome(self) -> str:
+        """What the history says of a change that ended there."""
+        return FINISHED if self.finished else UNDONE
+
+    def to_plain(self) -> Entry:
+        """Return it as the journal has it."""
+        models = {
+            name: model.model_dump(mode="json", exclude_none=True) for name, model in self.models.items()
+        }
+        return {"finished": self.finished, "models": models}
+
+    @classmethod
+    def of_plain(cls, plain: Entry) -> Landing:
+        """Return what the journal has."""
+        models = {name: ModelDeployment.model_validate(model) for name, model in plain["models"].items()}
+        return cls(models, plain["finished"])
+
+    def of(self, deployment: Deployment) -> Deployment:
+        """Return the desired state that it makes of one."""
+        return deployment.model_copy(update={"models": self.models})
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A change that the supervisor's own end interrupted, and what has become of it."""
+
+    entry: Entry
+    running: str  # its step
+    outcome: str
+
+
+def settle_interrupted(deployment_file: Path, report: Report) -> Interrupted | None:
+    """Make the deployment file say what an interrupted change leads to; return the change, if there is one.
+
+    It stays pending until it is closed: a start that is interrupted as well settles it once more.
+    """
+    journal = Journal(deployment_file)
+    entry = journal.pending()
     if entry is None:
-        return
-    name, running = entry["name"], entry.pop("running", None)
-    outcome = outcome_of(entry, supervisor.deployment)
-    served = supervisor.front.default_of(name)
-    told = f"{entry['kind']} {name}".strip()
-    report(Step("interrupted", f"{told} of {entry['when']} was {outcome}"))
+        return None
+    told = {key: value for key, value in entry.items() if key not in ("running", "lands", "files")}
+    landing, outcome = Landing.of_plain(entry["lands"]), OVERRULED
+    if fingerprint(_content_of(deployment_file)) in entry["files"]:
+        outcome = landing.outcome
+        try:
+            _land(journal, deployment_file, landing)
+        except DeploymentWriteError as error:
+            report(Step("interrupted", str(error), state="failed"))
+    return Interrupted(told, entry["running"], outcome)
+
+
+def _land(journal: Journal, deployment_file: Path, landing: Landing) -> None:
+    found = read_deployment(deployment_file)
+    wanted = landing.of(found)
+    if wanted != found:
+        journal.expect(deployment_content(wanted))
+        write_deployment(deployment_file, wanted)
+    if landing.finished:
+        rejected_file(deployment_file).unlink(missing_ok=True)
+
+
+def _content_of(file: Path) -> bytes | None:
     try:
-        supervisor.journal.close(
-            entry
-            | {
-                "outcome": outcome,
-                "reason": f"the supervisor ended during the step {running!r}",
-                "serving": served,
-                "seconds": None,
-                "requests": None,
-                "failed": None,
-                "slowest_seconds": None,
-            }
-        )
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def close_interrupted(
+    journal: Journal, interrupted: Interrupted, *, serving: str | None, report: Report
+) -> None:
+    """Append an interrupted change to the history, and say what became of it."""
+    entry = interrupted.entry
+    told = f"{entry['kind']} {entry['name']}".strip()
+    text = f"{told} of {entry['when']} was {interrupted.outcome}"
+    if entry["kind"] == "apply" and interrupted.outcome == UNDONE:
+        text += f"; the edit is kept in {rejected_file(journal.deployment_file)}"
+    report(Step("interrupted", text))
+    unknown = dict.fromkeys(("seconds", "requests", "failed", "slowest_seconds"))
+    reason = f"the supervisor ended during the step {interrupted.running!r}"
+    closed = {"outcome": interrupted.outcome, "reason": reason, "serving": serving}
+    try:
+        journal.close(entry | closed | unknown)
     except StatehouseError as error:
         report(Step("interrupted", str(error), state="failed"))
-
-
-def outcome_of(entry: Entry, deployment: Deployment) -> str:
-    """Return what became of an interrupted change, as the desired state tells."""
-    if entry["kind"] == "apply":
-        return PARTLY if entry["steps"] else UNDONE
-    wanted = entry.get("to") or {}
-    version = wanted.get("version", "")
-    model = deployment.models.get(entry["name"])
-    settings = model.versions.get(version) if model else None
-    if entry["kind"] == "retire":
-        finished = settings is None
-    elif entry["kind"] == TRIAL:  # the file says nothing of it
-        finished = False
-    elif entry["kind"] in ("scale", "settings", "tune"):
-        plain = settings.model_dump(mode="json", exclude_none=True) if settings else None
-        finished = plain is not None and plain == wanted.get("settings")
-    else:
-        finished = model is not None and model.default == version
-    return FINISHED if finished else UNDONE

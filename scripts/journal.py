@@ -1,11 +1,13 @@
 """What was changed, by whom and how it went: one JSON line per change, and what is being changed now.
 
-Before a step runs, the change so far is written to ``deployment.pending.json``; when it ends, one line goes to
-``deployment.history.jsonl``. A pending change that is found at a start was interrupted.
+Before a step runs, the change so far is written to ``deployment.pending.json``, with what an interruption is to
+lead to from then on; when it ends, one line goes to ``deployment.history.jsonl``. A pending change that is found at
+a start was interrupted.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -29,16 +31,34 @@ class Journal:
     """The two files beside a deployment file."""
 
     def __init__(self, deployment_file: Path) -> None:
+        self.deployment_file = deployment_file
         self.history_file = deployment_file.with_suffix(".history.jsonl")
         self.pending_file = deployment_file.with_suffix(".pending.json")
         self._unwritten: list[Entry] = []
+        self._noted: Entry | None = None
 
-    def note(self, entry: Entry) -> None:
-        """Write down what is about to happen; DeploymentWriteError when it cannot be, and then it must not."""
+    def note(self, entry: Entry, deployment_content: bytes | None) -> None:
+        """Write down what is about to happen, and what the deployment file says before it.
+
+        Raises DeploymentWriteError when it cannot be written; then it must not happen.
+        """
+        self._note(entry | {"files": [fingerprint(deployment_content)]})
+
+    def expect(self, deployment_content: bytes) -> None:
+        """Write down what a change that was noted is about to write into the deployment file: no edit is that.
+
+        Raises DeploymentWriteError when it cannot be written; then the file must not be.
+        """
+        if self._noted is not None:
+            files = [*self._noted["files"], fingerprint(deployment_content)]
+            self._note(self._noted | {"files": files})
+
+    def _note(self, entry: Entry) -> None:
         try:
             write_durably(self.pending_file, json.dumps(entry).encode())
         except OSError as error:
             raise not_written(self.pending_file, error) from error
+        self._noted = entry
 
     def close(self, entry: Entry) -> None:
         """Append a change that has ended, and forget that it was pending.
@@ -46,12 +66,15 @@ class Journal:
         Raises DeploymentWriteError when the line cannot be written; then it is with the next one that can.
         """
         self._unwritten.append(entry)
-        self.pending_file.unlink(missing_ok=True)
         lines = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in self._unwritten)
         try:
             self._append(lines.encode())
         except OSError as error:
             raise not_written(self.history_file, error) from error
+        finally:
+            # Last: whoever is killed between the two has written the line, and `pending` knows it.
+            self._noted = None
+            self.pending_file.unlink(missing_ok=True)
         self._unwritten.clear()
 
     def _append(self, lines: bytes) -> None:
@@ -68,12 +91,17 @@ class Journal:
                 raise
 
     def pending(self) -> Entry | None:
-        """Return the change that was interrupted, if there is one."""
+        """Return the change that was interrupted, if there is one; it goes on being noted until it is closed."""
         try:
-            entry: Entry = json.loads(self.pending_file.read_text())
+            entry = json.loads(self.pending_file.read_text())
         except FileNotFoundError:
             return None
-        return entry
+        latest = max(self.read(), key=lambda each: each.get("when", ""), default={})
+        if all(latest.get(key) == entry[key] for key in ("when", "kind", "name")):
+            self.pending_file.unlink()
+            return None
+        self._noted = entry
+        return self._noted
 
     def read(self) -> Iterator[Entry]:
         """Yield every change, oldest first; a line that is not one says so."""
@@ -87,6 +115,11 @@ class Journal:
                     yield json.loads(line)
             except ValueError:
                 yield {"outcome": "unreadable", "line": number, "text": line[:200]}
+
+
+def fingerprint(content: bytes | None) -> str | None:
+    """Return what a file's content is known by; None for no file."""
+    return None if content is None else hashlib.sha256(content).hexdigest()
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

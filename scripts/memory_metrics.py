@@ -46,7 +46,7 @@ class MemoryLook:
             "supervisor": os.getpid(),
             "front": supervisor.front.process.pid,
             "torchserve": supervisor.torchserve.process.pid,
-            "fork_server": supervisor.torchserve.fork_server_pid,
+            "fork_server": supervisor.torchserve.fork_server.pid,
         }
         self._servers = {title: memory_of([pid]) for title, pid in pids.items()}
         self._workers = {

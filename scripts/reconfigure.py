@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.errors import StatehouseError
-from scripts.change import Change
+from scripts.change import Change, undo_desired
 from scripts.deployment import Deployment, VersionSettings
 from scripts.desired import with_version
 from scripts.drain import drain
@@ -31,20 +31,28 @@ async def reconfigure(
         "load", f"{name} {version} ready in {settings.total_workers} workers, {told(settings)}"
     ):
         await supervisor.loader.load(fresh)
-    desired_before = supervisor.deployment
-    try:
-        async with change.step("flip", f"{name} {version} is served by them"):
-            if desired:
-                supervisor.desire(with_version(desired_before, name, version, settings))
-            await supervisor.put_in_place(fresh)
-    except Exception:
-        await _put_back(change, old, fresh, desired_before)
-        raise
+    await _flip(change, old, fresh, desired=desired)
     async with change.step("drain", "nothing is left in flight in the old workers"):
         drained = await drain(supervisor, old, explicit=True, deadline_seconds=DRAIN_SECONDS)
         await supervisor.stop_version(old)
     if not drained:
         change.say(f"the old workers still had requests in flight after {DRAIN_SECONDS:g} s", failed=True)
+
+
+async def _flip(change: Change, old: LoadedVersion, fresh: LoadedVersion, *, desired: bool) -> None:
+    supervisor, name, version = change.supervisor, fresh.name, fresh.version
+    desired_before = supervisor.deployment
+    wanted = with_version(desired_before, name, version, fresh.settings) if desired else desired_before
+    if desired:
+        change.decide(wanted)
+    async with change.step("flip", f"{name} {version} is served by them"):
+        try:
+            if desired:
+                supervisor.desire(wanted)
+            await supervisor.put_in_place(fresh)
+        except Exception:
+            await _put_back(change, old, fresh, desired_before)
+            raise
 
 
 async def _put_back(
@@ -53,11 +61,9 @@ async def _put_back(
     """Send requests to the old workers again; what of this cannot be is told."""
     supervisor = change.supervisor
     try:
-        if supervisor.deployment is not desired_before:
-            supervisor.desire(desired_before)
-        if supervisor.torchserve.process.running:
-            await supervisor.put_in_place(old)
-            await supervisor.stop_version(fresh)
+        undo_desired(change, desired_before)
+        await supervisor.put_in_place(old)
+        await supervisor.stop_version(fresh)
     except StatehouseError as error:
         change.say(str(error), failed=True)
 
@@ -66,8 +72,10 @@ async def keep(change: Change, version: str, settings: VersionSettings) -> None:
     """Make the settings that ``version`` runs with, as a trial, the desired ones."""
     supervisor = change.supervisor
     describe(change, version, settings)
+    wanted = with_version(supervisor.deployment, change.name, version, settings)
+    change.decide(wanted)
     async with change.step("write", f"{change.name} {version} keeps {told(settings)}"):
-        supervisor.desire(with_version(supervisor.deployment, change.name, version, settings))
+        supervisor.desire(wanted)
 
 
 def describe(change: Change, version: str, settings: VersionSettings) -> None:

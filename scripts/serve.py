@@ -15,7 +15,7 @@ from scripts.control_server import control_app
 from scripts.deployment import Deployment, Limits, deployment_from_store, read_deployment, write_deployment
 from scripts.errors import DeploymentNotFoundError
 from scripts.healing import Healer
-from scripts.interrupted import close_interrupted
+from scripts.interrupted import Interrupted, close_interrupted, settle_interrupted
 from scripts.local_http import LocalServer, unix_listener
 from scripts.memory import default_settings
 from scripts.reader import reader_app
@@ -61,16 +61,17 @@ def serve(
     is called once every version has proved itself or failed, with what is missing. Raises ServerError
     when a server does not start; one that ends later is started again.
     """
-    deployment = deployment_to_serve(deployment_file, report)
-    refuse_missing_modules(deployment.architectures, deployment_file)
     runtime = RuntimeFolder.of_deployment(deployment_file)
     runtime.create()
     with SupervisorLock(runtime):
-        runtime.clean()
-        runtime.make_folders()
         try:
+            interrupted = settle_interrupted(deployment_file, report)
+            deployment = deployment_to_serve(deployment_file, report)
+            refuse_missing_modules(deployment.architectures, deployment_file)
+            runtime.clean()
+            runtime.make_folders()
             supervisor = Supervisor(deployment_file, deployment, runtime, say=say, log_requests=log_requests)
-            asyncio.run(_serve(supervisor, report, say, on_ready))
+            asyncio.run(_serve(supervisor, interrupted, report, say, on_ready))
         finally:
             shutil.rmtree(runtime.path, ignore_errors=True)
 
@@ -87,6 +88,7 @@ def _heard_or_not(tell: Callable[[Told], None]) -> Callable[[Told], None]:
 
 async def _serve(
     supervisor: Supervisor,
+    interrupted: Interrupted | None,
     report: Report,
     say: Callable[[str], None],
     on_ready: Callable[[Supervisor, list[str]], None],
@@ -101,7 +103,9 @@ async def _serve(
     try:
         await _first_of(asyncio.create_task(supervisor.start(report)), stop_asked)
         if not stop_asked.is_set():
-            close_interrupted(supervisor, report)
+            if interrupted is not None:
+                serving = supervisor.front.default_of(interrupted.entry["name"])
+                close_interrupted(supervisor.journal, interrupted, serving=serving, report=report)
             on_ready(supervisor, await supervisor.what_is_missing())
             await _first_of(asyncio.create_task(Healer(supervisor, report).run()), stop_asked)
     finally:

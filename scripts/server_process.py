@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -91,17 +92,27 @@ class ServerProcess:
             yield
         except asyncio.CancelledError:
             if ended and task.uncancel() == 0:
-                raise ServerEndedError(
-                    f"{self.title} ended meanwhile. It is started again by itself."
-                ) from None
+                raise self._ended() from None
             raise
         finally:
             watcher.cancel()
+
+    async def refuse_ended(self, *, within_seconds: float) -> None:
+        """Raise ServerEndedError if the process has ended, or ends so soon."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_seconds):
+                while self.running:
+                    await asyncio.sleep(POLL_SECONDS)
+        if not self.running:
+            raise self._ended()
 
     async def stop(self, *, with_signal: Signals, grace_seconds: float) -> None:
         """Ask it to end; after ``grace_seconds`` kill it with all that it started."""
         if self._child is not None:
             await self._child.stop(with_signal=with_signal, grace_seconds=grace_seconds)
+
+    def _ended(self) -> ServerEndedError:
+        return ServerEndedError(f"{self.title} ended meanwhile. It is started again by itself.")
 
     def _take_line(self, line: str) -> None:
         self._last_lines.append(line)

@@ -27,7 +27,11 @@ async def status_of(supervisor: Supervisor) -> Json:
         "reader": supervisor.addresses.url("reader"),
         "grpc": f"{host}:{port}",
         "log": str(supervisor.runtime.path / "servers.log"),
-        "pids": {"front": supervisor.front.process.pid, "torchserve": supervisor.torchserve.process.pid},
+        "pids": {
+            "front": supervisor.front.process.pid,
+            "torchserve": supervisor.torchserve.process.pid,
+            "fork_server": supervisor.torchserve.fork_server.pid,
+        },
         "models": await _version_rows(supervisor),
     }
 

@@ -20,8 +20,10 @@ from scripts.deployment import (
     Deployment,
     ModelDeployment,
     VersionSettings,
+    deployment_content,
     write_deployment,
 )
+from scripts.desired import holds
 from scripts.errors import EditedDeploymentError, TorchServeError
 from scripts.front import Front
 from scripts.journal import Journal
@@ -80,7 +82,7 @@ class Supervisor:
             is_loaded=lambda name, version: (name, version) in self.versions,
         )
         self.outcomes = OutcomeReceiver(runtime.outcomes_socket, self.problems.take)
-        self._deployment_as_written = self._deployment_content()
+        self.deployment_as_written = self._deployment_content()
         self._generations: dict[tuple[str, str], int] = {}
         self._looked = 0.0
         self._look_lock = asyncio.Lock()
@@ -283,18 +285,46 @@ class Supervisor:
             raise EditedDeploymentError(
                 f"{self.deployment_file} was edited and is not applied: run `statehouse apply`, or undo the edit."
             )
+        self.journal.expect(deployment_content(deployment))
         write_deployment(self.deployment_file, deployment)
         self.deployment = deployment
         self.accept_edit()
 
+    async def settle(self, deployment: Deployment) -> None:
+        """Desire what a change leads to that cannot go on, because TorchServe has ended or the server stops.
+
+        Nothing is loaded now, or will be in a moment: a start loads what is desired, and what is not is listed no
+        more. Raises what ``desire`` raises, once all is as ``deployment`` says but the file.
+        """
+        before, self.deployment = self.deployment, deployment
+        try:
+            self.desire(deployment)
+        finally:
+            if not self.stopping:
+                await self._route_as_desired(before)
+
+    async def _route_as_desired(self, before: Deployment) -> None:
+        for name in before.models.keys() | self.deployment.models.keys():
+            model = self.deployment.models.get(name)
+            await self.front.remove_canary(name)
+            if model is None:
+                await self.front.remove_default(name)
+            else:
+                await self.front.set_default(name, model.default)
+        for loaded in list(self.versions.values()):
+            if not holds(self.deployment, loaded.name, loaded.version):
+                retired = holds(before, loaded.name, loaded.version)
+                await self.front.remove_lane(loaded.name, loaded.version, retired=retired)
+                self.forget(loaded.name, loaded.version)
+
     def accept_edit(self) -> bytes | None:
         """Take the file as it is now for known, and return it."""
-        self._deployment_as_written = self._deployment_content()
-        return self._deployment_as_written
+        self.deployment_as_written = self._deployment_content()
+        return self.deployment_as_written
 
     def deployment_was_edited(self) -> bool:
         """Whether somebody else has written deployment.yaml since it was read or written here."""
-        return self._deployment_content() != self._deployment_as_written
+        return self._deployment_content() != self.deployment_as_written
 
     def _deployment_content(self) -> bytes | None:
         try:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from models.errors import StatehouseError
-from scripts.change import Change
+from scripts.change import Change, undo_desired
 from scripts.deployment import Deployment, VersionSettings
 from scripts.desired import holds, settings_for, with_default, without
 from scripts.drain import drain
-from scripts.errors import ChangeError
+from scripts.errors import ChangeError, ServerEndedError
 from scripts.golden_requests import send_golden_requests
 from scripts.judge import Limits
 from scripts.loaded_version import LoadedVersion, VersionState
@@ -72,15 +72,47 @@ async def swap(change: Change, version: str, options: SwapOptions) -> SwapResult
         await _verify(change, loaded)
         if old is not None and not options.replace:
             await _compare(change, old, loaded, options)
-        await flip(change, loaded)
-        if old is not None and options.watch_seconds and not options.replace:
-            await _watch(change, old, loaded, desired_before, options)
+        await _make_default(change, old, loaded, options)
+    except ServerEndedError:
+        raise  # nothing is loaded now: what this leads to is loaded when TorchServe is back
     except Exception:
         await _undo(change, old, version, was_loaded=works)
         raise
     if old is not None:
         await _after_flip(change, old, loaded, desired_before, options)
     return SwapResult(name, version, before, changed=True)
+
+
+async def _make_default(
+    change: Change, old: LoadedVersion | None, loaded: LoadedVersion, options: SwapOptions
+) -> None:
+    """Flip, and watch what becomes of it where that is wanted: until then it may have to be undone."""
+    before = change.supervisor.deployment
+    changed = with_default(before, loaded.name, loaded.version, loaded.settings)
+    aim = changed
+    for version in _leaving(change, old, loaded, before, options):
+        aim = without(aim, loaded.name, version)
+    watched = old is not None and options.watch_seconds and not options.replace
+    if not watched:
+        change.decide(aim)
+    # What was stopped to make room goes at once: a start that loads both would need room for both.
+    await flip(change, loaded, aim if options.replace else changed)
+    if old is not None and watched:
+        await watch(change, old.version, loaded, before, seconds=options.watch_seconds, limits=options.limits)
+    change.decide(aim)
+
+
+def _leaving(
+    change: Change, old: LoadedVersion | None, new: LoadedVersion, before: Deployment, options: SwapOptions
+) -> list[str]:
+    """Return the versions that go when the new one serves. One version back is kept, not all of them."""
+    if old is None:
+        return []
+    leaving = [old.version] if options.replace or options.retire else []
+    kept = before.models[change.name].previous
+    if kept not in (None, old.version, new.version) and not (options.keep_older or options.replace):
+        leaving.append(str(kept))
+    return [version for version in leaving if holds(before, change.name, version)]
 
 
 def _working(change: Change, version: str | None) -> LoadedVersion | None:
@@ -144,24 +176,16 @@ async def _compare(change: Change, old: LoadedVersion, new: LoadedVersion, optio
         await observe_before(change, old.version)
 
 
-async def _watch(
-    change: Change, old: LoadedVersion, new: LoadedVersion, desired_before: Deployment, options: SwapOptions
-) -> None:
-    await watch(
-        change, old.version, new, desired_before, seconds=options.watch_seconds, limits=options.limits
-    )
-
-
-async def flip(change: Change, loaded: LoadedVersion) -> None:
-    """Write the new default down, then send requests to it."""
+async def flip(change: Change, loaded: LoadedVersion, desired: Deployment) -> None:
+    """Write down what is desired with the new default, then send requests to it."""
     supervisor = change.supervisor
+    desired_before = supervisor.deployment
     async with change.step("flip", f"{loaded.name} is served by {loaded.version}"):
-        desired_before = supervisor.deployment
-        supervisor.desire(with_default(desired_before, loaded.name, loaded.version, loaded.settings))
         try:
+            supervisor.desire(desired)
             await supervisor.flip(loaded)
         except Exception:
-            supervisor.desire(desired_before)
+            undo_desired(change, desired_before)
             raise
         await supervisor.front.remove_canary(loaded.name)
 
@@ -172,21 +196,14 @@ async def _after_flip(
     if options.replace:
         await change.supervisor.refuse_retired(old)
         change.supervisor.forget(old.name, old.version)
-        change.supervisor.desire(without(change.supervisor.deployment, old.name, old.version))
         return
     async with change.step("drain", f"nothing is left in flight in {old.version}"):
         drained = await drain(change.supervisor, old, explicit=False, deadline_seconds=options.drain_seconds)
     if not drained:
         waited = f"{options.drain_seconds:g} s"
         change.say(f"{old.version} still had requests in flight after {waited}", failed=True)
-    if options.retire:
-        await retire(change, old.version, options.drain_seconds)
-    # One version back is kept, not all of them: what an earlier swap had kept goes now.
-    kept = desired_before.models[change.name].previous
-    if options.keep_older or kept is None:
-        return
-    if kept not in (old.version, new.version) and (change.name, kept) in change.supervisor.versions:
-        await retire(change, kept, options.drain_seconds)
+    for version in _leaving(change, old, new, desired_before, options):
+        await retire(change, version, options.drain_seconds)
 
 
 async def retire(change: Change, version: str, drain_seconds: float = DRAIN_SECONDS) -> None:
@@ -203,6 +220,7 @@ async def retire(change: Change, version: str, drain_seconds: float = DRAIN_SECO
         raise ChangeError(
             f"{name} {version} is the default and cannot be retired: swap to another first ({', '.join(others)})."
         )
+    change.decide(without(supervisor.deployment, name, version))
     async with change.step("retire", f"{name} {version} retired"):
         await drain(supervisor, loaded, explicit=True, deadline_seconds=drain_seconds)
         supervisor.desire(without(supervisor.deployment, name, version))

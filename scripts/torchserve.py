@@ -7,6 +7,7 @@ management call that waits freezes predictions on the same thread.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -107,7 +108,8 @@ class TorchServe:
         self._max_request_bytes = max_request_bytes
         self._python_path = tuple(python_path)
         self.process = ServerProcess("TorchServe", on_line)
-        self._fork_server = ServerProcess("The fork server", on_line)
+        self.fork_server = ServerProcess("The fork server", on_line)
+        self._fork_server_start = asyncio.Lock()
         self._client: httpx.AsyncClient | None = None
         self._metrics_client: httpx.AsyncClient | None = None
 
@@ -119,10 +121,11 @@ class TorchServe:
         Raises ServerStartError with Java's last lines when it ends or stays silent.
         """
         self._runtime.torchserve_config.write_text(self._config())
-        await self._fork_server.stop(with_signal=signal.SIGTERM, grace_seconds=STOP_GRACE_SECONDS)
-        kill_leftovers(self._runtime.java_temp)
-        self._forget_last_run()
-        await self._start_fork_server()
+        async with self._fork_server_start:
+            await self.fork_server.stop(with_signal=signal.SIGTERM, grace_seconds=STOP_GRACE_SECONDS)
+            kill_leftovers(self._runtime.java_temp)
+            self._forget_last_run()
+        await self.start_fork_server()
         await self.process.start(
             self._command(),
             cwd=self._runtime.java_folder,
@@ -138,24 +141,25 @@ class TorchServe:
                 await client.aclose()
         self._client = self._metrics_client = None
         await self.process.stop(with_signal=signal.SIGTERM, grace_seconds=STOP_GRACE_SECONDS)
-        await self._fork_server.stop(with_signal=signal.SIGTERM, grace_seconds=STOP_GRACE_SECONDS)
+        await self.fork_server.stop(with_signal=signal.SIGTERM, grace_seconds=STOP_GRACE_SECONDS)
 
-    async def _start_fork_server(self) -> None:
+    async def start_fork_server(self) -> None:
         """See that workers can be forked; those asked for while it still imports wait for it."""
-        if self._fork_server.running:
-            return
 
         async def listens() -> bool:
             return self._runtime.fork_socket.exists()
 
-        self._runtime.fork_socket.unlink(missing_ok=True)
-        await self._fork_server.start(
-            [sys.executable, "-m", "handlers.fork_server", str(self._runtime.fork_socket)],
-            cwd=self._runtime.java_folder,
-            env=self._environment(),
-            answers=listens,
-            timeout_seconds=START_TIMEOUT_SECONDS,
-        )
+        async with self._fork_server_start:
+            if self.fork_server.running:
+                return
+            self._runtime.fork_socket.unlink(missing_ok=True)
+            await self.fork_server.start(
+                [sys.executable, "-m", "handlers.fork_server", str(self._runtime.fork_socket)],
+                cwd=self._runtime.java_folder,
+                env=self._environment(),
+                answers=listens,
+                timeout_seconds=START_TIMEOUT_SECONDS,
+            )
 
     def _forget_last_run(self) -> None:
         # What a killed Java leaves: sockets that cannot be bound again, a key that is not this run's.
@@ -224,11 +228,6 @@ class TorchServe:
             "TEMP": str(self._runtime.java_temp),
         }
 
-    @property
-    def fork_server_pid(self) -> int | None:
-        """The process that workers are forked from."""
-        return self._fork_server.pid
-
     # -- tokens
 
     def inference_token(self) -> str:
@@ -278,7 +277,7 @@ class TorchServe:
 
     async def register(self, lane: Lane, *, response_timeout_seconds: int) -> None:
         """Register a prepared lane and ask for its workers, waiting for neither."""
-        await self._start_fork_server()
+        await self.start_fork_server()
         await self._manage(
             "POST",
             "/models",

@@ -36,11 +36,13 @@ class ConnectionOwner(Protocol):
 class Connection(asyncio.BufferedProtocol):
     """Carries one request at a time.
 
-    ``intended`` and ``sent`` are when the request in flight was due and was written, in the loop's time.
+    ``intended`` and ``sent`` are when the request in flight was due and was written, ``begun`` when the connection
+    was asked for, in the loop's time.
     """
 
-    def __init__(self, owner: ConnectionOwner) -> None:
+    def __init__(self, owner: ConnectionOwner, begun: float = 0.0) -> None:
         self._owner = owner
+        self.begun = begun
         # A buffer of our own: asyncio's plain protocols allocate 256 KiB for each read.
         self._buffer = bytearray(READ_BYTES)
         self._view = memoryview(self._buffer)

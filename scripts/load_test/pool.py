@@ -107,12 +107,13 @@ class Pool:
     def answered(self, connection: Connection, answer: Answer) -> None:
         """See ConnectionOwner."""
         self._in_flight -= 1
-        self._recorder.answered(answer, connection.intended, connection.sent, self._loop.time())
+        now = self._loop.time()
+        self._recorder.answered(answer, connection.intended, connection.sent, now, connection.begun)
 
     def failed(self, connection: Connection, kind: ErrorKind) -> None:
         """See ConnectionOwner."""
         self._in_flight -= 1
-        self._recorder.failed(kind, self._loop.time())
+        self._recorder.failed(kind, self._loop.time(), connection.sent, connection.begun)
 
     def free(self, connection: Connection) -> None:
         """See ConnectionOwner."""
@@ -129,10 +130,11 @@ class Pool:
             self.driver.lost(connection)
 
     async def _connect(self) -> Connection | ErrorKind:
+        begun = self._loop.time()
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 _, connection = await self._loop.create_connection(
-                    lambda: Connection(self), self._host, self._port
+                    lambda: Connection(self, begun), self._host, self._port
                 )
         except TimeoutError:
             return ErrorKind.CONNECTION_TIMEOUT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from scripts.load_test.histogram import DurationHistogram
 from scripts.load_test.tally import Tally
 
 MAX_TALLIES = 256
+SERVER_ERROR = 500
 OTHER_VERSIONS = "(others)"  # when a server names more versions than can be told apart
 
 Key = tuple[int, str | None]
@@ -38,6 +40,10 @@ class Recorder:
     connections_lost: int = 0
     reconnects: int = 0
     lateness: DurationHistogram = field(default_factory=DurationHistogram)
+    # Of what failed, and of what was answered with a 5xx: when the last was sent, and when the connection was begun
+    # that was begun last. Who kills a server knows by these what he may be blamed for.
+    last_failed_sent: float = -math.inf
+    last_failed_connected: float = -math.inf
 
     def __post_init__(self) -> None:
         self.ended = self.longest_gap_began = self._last_answer = self.started
@@ -56,21 +62,28 @@ class Recorder:
         """Count a request that was written."""
         self.sent_count += 1
 
-    def answered(self, answer: Answer, intended: float, sent: float, now: float) -> None:
-        """Count an answer."""
+    def answered(
+        self, answer: Answer, intended: float, sent: float, now: float, connected: float = -math.inf
+    ) -> None:
+        """Count an answer; ``connected`` is when its connection was begun."""
         key = (answer.status, answer.version)
         tally = self.tallies.get(key)
         if tally is None:
             tally = self._new_tally(key)
         tally.add(intended, sent, now)
         self.answered_count += 1
+        if answer.status >= SERVER_ERROR:
+            self._not_served(sent, connected)
         self._end_gap(now)
         self._last_answer = self.ended = now
 
-    def failed(self, kind: ErrorKind, now: float) -> None:
-        """Count a request that will have no answer."""
+    def failed(
+        self, kind: ErrorKind, now: float, sent: float | None = None, connected: float | None = None
+    ) -> None:
+        """Count a request that will have no answer; ``sent`` and ``connected`` are None where it had no connection."""
         self.errors[kind] += 1
         self.ended = now
+        self._not_served(now if sent is None else sent, now if connected is None else connected)
 
     def unsent(self, count: int, now: float) -> None:
         """Count requests that were due, or would have been, and were never sent."""
@@ -106,6 +119,10 @@ class Recorder:
         for key in keys:
             whole.merge(self.tallies[key])
         return whole
+
+    def _not_served(self, sent: float, connected: float) -> None:
+        self.last_failed_sent = max(self.last_failed_sent, sent)
+        self.last_failed_connected = max(self.last_failed_connected, connected)
 
     def _end_gap(self, now: float) -> None:
         gap = now - self._last_answer

@@ -89,7 +89,8 @@ class LoadResult:
     ``started_*``: the offsets' zero, on the wall clock and on the monotonic clock that a machine's processes
     share. ``elapsed_seconds``: until the last request ended. ``interrupted``: it was stopped before its time.
     ``waited``: requests that were due before a connection was free. ``connections_lost``: closed before the
-    end, by either side; ``reconnects``: those opened instead.
+    end, by either side; ``reconnects``: those opened instead. ``last_failed_*``: of the requests without an answer
+    or with a 5xx, the latest to be sent, and the latest beginning of a connection that carried one.
     """
 
     plan: LoadPlan
@@ -114,6 +115,8 @@ class LoadResult:
     connections_lost: int
     reconnects: int
     generator: GeneratorHealth
+    last_failed_sent_seconds: float | None = None
+    last_failed_connected_seconds: float | None = None
 
     @property
     def answers_per_second(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from scripts.load_test.plan import LoadPlan
@@ -45,7 +46,13 @@ def summarise(
         connections_lost=recorder.connections_lost,
         reconnects=recorder.reconnects,
         generator=GeneratorHealth(recorder.lateness.summary(), cpu_share),
+        last_failed_sent_seconds=_since(started, recorder.last_failed_sent),
+        last_failed_connected_seconds=_since(started, recorder.last_failed_connected),
     )
+
+
+def _since(started: float, when: float) -> float | None:
+    return when - started if math.isfinite(when) else None
 
 
 def _statuses(recorder: Recorder) -> dict[int, int]:

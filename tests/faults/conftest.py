@@ -28,8 +28,17 @@ GOLDEN = Example(content_type="application/json", body=b'{"inputs": [1, 2, 3, 4]
 class FaultyServer(Server):
     """A server of models called "moody", whose versions have moods."""
 
-    def publish(self, version: str, mood: str = "steady", *, name: str = "moody", **config: Any) -> None:
-        torch.manual_seed(hash((name, version, mood)) % 1000)
+    def publish(
+        self,
+        version: str,
+        mood: str = "steady",
+        *,
+        name: str = "moody",
+        seed: int | None = None,
+        **config: Any,
+    ) -> None:
+        """Publish a version; those of one ``seed`` have the same weights."""
+        torch.manual_seed(hash((name, version, mood)) % 1000 if seed is None else seed)
         settings = {"mood": mood} | config
         file = self.folder / f"{name}-{version}.pt"
         model = MoodyNet(**settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -36,6 +37,9 @@ class Counted:
 
     answers: Counter[tuple[int, str | None]]  # by status and version
     errors: Counter[str]  # without an answer, by kind
+    # Of what failed, on time.monotonic: when the last was sent, and when the connection of one was begun last.
+    last_failed_sent: float = -math.inf
+    last_failed_connected: float = -math.inf
 
     @property
     def statuses(self) -> Counter[int]:
@@ -117,4 +121,13 @@ class CountedLoad(threading.Thread):
             for version in result.versions:
                 for status, count in version.statuses.items():
                     answers[status, version.version] += count
-        return Counted(answers, errors)
+        return Counted(
+            answers,
+            errors,
+            self._last(lambda result: result.last_failed_sent_seconds),
+            self._last(lambda result: result.last_failed_connected_seconds),
+        )
+
+    def _last(self, of: Callable[[LoadResult], float | None]) -> float:
+        found = [(result.started_monotonic_seconds, of(result)) for result in self._results]
+        return max((started + since for started, since in found if since is not None), default=-math.inf)

@@ -7,13 +7,16 @@ import re
 import socket
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 
+from scripts.control import ControlClient
 from tests.e2e.server import STATEHOUSE
+from tests.e2e.torchserve_grpc import predict
 from tests.faults.conftest import FaultyServer
-from tests.faults.load import CountedLoad
+from tests.faults.load import CountedLoad, body_of
 
 WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -138,6 +141,42 @@ def test_the_second_operator_waits_or_is_told(served: FaultyServer) -> None:
     assert server.serving() == "1.0"
     again = server.run_json("swap", "moody", "1.0")
     assert (again["changed"], again["serving"]) == (False, "1.0")
+
+
+def test_what_comes_by_grpc_is_drained_too(served: FaultyServer) -> None:
+    """The front does not see it; one request takes three seconds, others come all the time."""
+    server = served
+    address, token = server.status()["grpc"], ControlClient(server.deployment_file).inference_token()
+    over = threading.Event()
+
+    def ask(*inputs: float) -> bytes:
+        return predict(address, "moody", body_of(*inputs).content, token=token)
+
+    def ask_all_the_time() -> int:
+        count = 0
+        while not over.is_set():
+            assert b"outputs" in ask(1)
+            count += 1
+        return count
+
+    with ThreadPoolExecutor() as pool:
+        others = [pool.submit(ask_all_the_time) for _ in range(2)]
+        slow = pool.submit(ask, 13)
+        server.wait_until(lambda: rows_in_flight(server, "1.0") > 0)
+        try:
+            server.run("swap", "moody", "1.1", "--retire")
+        finally:
+            over.set()
+        assert b"outputs" in slow.result()
+        assert all(other.result() > 0 for other in others)
+    assert {row["version"] for row in server.status()["models"]} == {"1.1"}
+    server.run("swap", "moody", "1.0")
+
+
+def rows_in_flight(server: FaultyServer, version: str) -> float:
+    wanted = f'statehouse_rows_in_flight{{model="moody",version="{version}"}} '
+    lines = server.reader.get("/metrics").text.splitlines()
+    return sum(float(line.removeprefix(wanted)) for line in lines if line.startswith(wanted))
 
 
 def test_what_no_change_can_mean_is_refused_in_words(served: FaultyServer) -> None:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import FaultyServer
 from tests.faults.load import MOST_IN_FLIGHT, Counted
 from tests.scripts.test_child_process import ends_soon
+
+# How a client sees that its connection's other end was killed.
+BROKEN = {"connection_reset", "closed_before_answer", "closed_inside_answer"}
 
 
 @pytest.fixture(scope="module")
@@ -19,53 +25,76 @@ def server(served: FaultyServer) -> FaultyServer:
     return served
 
 
-def kill(server: FaultyServer, which: str) -> int:
-    pid = server.status()["pids"][which]
-    os.kill(pid, signal.SIGKILL)
-    return pid
+def kill(*pids: int) -> float:
+    """Kill processes and wait until they are gone, with their sockets; return when that was."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    return time.monotonic()
 
 
-def heal(server: FaultyServer, which: str) -> Counted:
-    """Kill a server under load; return the load's count once all that is desired is back."""
+def heal(server: FaultyServer, *which: str) -> tuple[list[Counted], float]:
+    """Kill servers under load; return the loads' counts once all that is desired is back, and when they were gone."""
+    pids = [server.status()["pids"][each] for each in which]
     with server.load(rate=100) as load, server.load("moody/1.0", rate=20, connections=0) as explicit:
         server.wait_until(lambda: load.answered > 50)
-        pid = kill(server, which)
-        server.wait_until(lambda: server.status()["pids"][which] not in (pid, None) and server.is_ready())
+        gone = kill(*pids)
+        server.wait_until(lambda: are_back(server, which, pids))
         beyond = load.answered + 100
         server.wait_until(lambda: load.answered > beyond)
+    assert load.result.served_by == {"1.1"}
     assert explicit.result.served_by == {"1.0"}
-    assert explicit.result.failed <= MOST_IN_FLIGHT
-    return load.result
+    for counted in (load.result, explicit.result):
+        assert counted.failed <= MOST_IN_FLIGHT
+    assert server.serving() == "1.1"
+    return [load.result, explicit.result], gone
+
+
+def are_back(server: FaultyServer, which: Sequence[str], killed: Sequence[int]) -> bool:
+    now = server.status()["pids"]
+    return {now[each] for each in which}.isdisjoint({*killed, None}) and server.is_ready()
 
 
 def test_a_killed_java_is_back_unaided(server: FaultyServer) -> None:
     workers = [pid for row in server.status()["models"] for pid in row["workers"]["pids"]]
-    counted = heal(server, "torchserve")
-    assert counted.served_by == {"1.1"}
-    assert not counted.errors  # what was in flight got an answer, if a bad one
-    assert set(counted.statuses) <= {200, 502, 503, 504}
-    assert counted.failed <= MOST_IN_FLIGHT
-    assert server.serving() == "1.1"
+    loads, gone = heal(server, "torchserve")
+    for counted in loads:
+        assert not counted.errors  # what was in flight got an answer, if a bad one
+        assert set(counted.statuses) <= {200, 502, 503, 504}
+        assert counted.last_failed_sent < gone  # all that was sent later waited
     for pid in workers:
         assert ends_soon(pid)
 
 
 def test_a_killed_front_is_back_unaided(server: FaultyServer) -> None:
-    counted = heal(server, "front")
-    assert counted.served_by == {"1.1"}
-    assert set(counted.statuses) == {200}
-    assert counted.errors.total() <= MOST_IN_FLIGHT
-    assert set(counted.errors) <= {"connection_reset", "closed_before_answer", "closed_inside_answer"}
+    loads, gone = heal(server, "front")
+    for counted in loads:
+        assert set(counted.statuses) == {200}
+        assert set(counted.errors) <= BROKEN
+        assert counted.last_failed_connected < gone  # all who came later waited
 
 
-def test_both_killed_at_once_are_back_unaided(server: FaultyServer) -> None:
-    server.wait_until(server.is_ready)
-    pids = server.status()["pids"]
-    for pid in pids.values():
-        os.kill(pid, signal.SIGKILL)
-    assert server.serving() == "1.1"
-    server.wait_until(server.is_ready)
-    assert set(server.status()["pids"].values()).isdisjoint(pids.values())
+def test_all_killed_at_once_are_back_unaided(server: FaultyServer) -> None:
+    loads, gone = heal(server, "front", "torchserve", "fork_server")
+    for counted in loads:
+        assert set(counted.statuses) == {200}
+        assert set(counted.errors) <= BROKEN
+        assert counted.last_failed_connected < gone
+
+
+def test_a_killed_fork_server_is_back_unaided(server: FaultyServer) -> None:
+    """Workers that are asked for meanwhile start the long way; those there are go on."""
+    before = server.model("moody", "1.1")["workers"]["pids"]
+    loads, _ = heal(server, "fork_server")
+    for counted in loads:
+        assert set(counted.statuses) == {200}
+        assert not counted.errors
+    assert server.model("moody", "1.1")["workers"]["pids"] == before
+    told = "the fork server ended with exit code -9"
+    assert told in server.log.read_text()
 
 
 def test_a_killed_worker_is_back_unaided(server: FaultyServer) -> None:
@@ -76,6 +105,7 @@ def test_a_killed_worker_is_back_unaided(server: FaultyServer) -> None:
         server.wait_until(
             lambda: server.model("moody", "1.1")["workers"]["pids"] != [pid] and server.is_ready()
         )
+        back = time.monotonic()
         beyond = load.answered + 100
         server.wait_until(lambda: load.answered > beyond)
     counted = load.result
@@ -83,6 +113,7 @@ def test_a_killed_worker_is_back_unaided(server: FaultyServer) -> None:
     assert not counted.errors
     assert set(counted.statuses) <= {200, 500, 503, 507}
     assert counted.failed <= MOST_IN_FLIGHT
+    assert counted.last_failed_sent < back
 
 
 def test_workers_that_torchserve_has_given_up_on_are_healed(server: FaultyServer) -> None:
@@ -112,6 +143,14 @@ def test_workers_that_torchserve_has_given_up_on_are_healed(server: FaultyServer
     assert load.result.failed - load.result.statuses[503] <= MOST_IN_FLIGHT
     for version, workers in (("1.0", 2), ("1.1", 1)):
         assert server.model("moody", version)["workers"]["ready"] == workers
+
+
+def test_a_stop_meets_a_restart_and_ends_it(server: FaultyServer) -> None:
+    pids = server.status()["pids"]
+    kill(*pids.values())
+    assert server.stop() == 0
+    server.start()
+    assert server.serving() == "1.1"
 
 
 def test_the_supervisor_ends_its_servers_when_it_is_stopped(server: FaultyServer) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.journal import Journal
+from scripts.journal import Journal, fingerprint
 
 
 @pytest.fixture
@@ -12,12 +12,21 @@ def journal(tmp_path: Path) -> Journal:
 
 def test_a_change_is_pending_until_it_is_closed(journal: Journal, tmp_path: Path) -> None:
     assert journal.pending() is None
-    journal.note({"name": "digits", "running": "load"})
-    journal.note({"name": "digits", "running": "flip"})
-    assert journal.pending() == {"name": "digits", "running": "flip"}
-    journal.close({"name": "digits", "outcome": "done"})
+    entry = {"when": "now", "kind": "swap", "name": "digits"}
+    journal.note(entry | {"running": "load"}, b"before")
+    journal.note(entry | {"running": "flip"}, b"before")
+    files = [fingerprint(b"before")]
+    assert journal.pending() == entry | {"running": "flip", "files": files}
+    journal.expect(b"after")
+    assert journal.pending() == entry | {"running": "flip", "files": [*files, fingerprint(b"after")]}
+    journal.close(entry | {"outcome": "done"})
     assert journal.pending() is None
     assert [path.name for path in tmp_path.iterdir()] == ["deployment.history.jsonl"]
+
+
+def test_what_is_written_outside_a_change_is_not_noted(journal: Journal) -> None:
+    journal.expect(b"after")
+    assert journal.pending() is None
 
 
 def test_the_history_is_one_line_per_change_oldest_first(journal: Journal) -> None:

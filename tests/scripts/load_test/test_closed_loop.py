@@ -89,6 +89,30 @@ def test_a_server_that_is_not_there_is_tried_again_but_not_without_end() -> None
     run_async(scenario())
 
 
+def test_the_last_that_failed_is_known_by_when_it_was_sent_and_by_its_connection() -> None:
+    """Of three that fail on one connection after another: a 5xx, which keeps its own, and two that break theirs."""
+    failed_at: list[float] = []
+
+    async def fail_early(exchange: Exchange) -> None:
+        if exchange.index not in (3, 5, 7):
+            exchange.answer(429)
+            return
+        failed_at.append(asyncio.get_running_loop().time())
+        exchange.answer(500) if exchange.index == 7 else exchange.reset()
+
+    async def scenario() -> None:
+        async with CountingServer(fail_early) as server:
+            result = await run_load(server.plan(ClosedLoop(1, 0.3)))
+            calm = await run_load(server.plan(ClosedLoop(1, 0.1)))
+        last_sent = result.started_monotonic_seconds + result.last_failed_sent_seconds
+        last_connected = result.started_monotonic_seconds + result.last_failed_connected_seconds
+        assert failed_at[1] < last_connected < last_sent < failed_at[2]
+        assert calm.last_failed_sent_seconds is None
+        assert calm.last_failed_connected_seconds is None
+
+    run_async(scenario())
+
+
 def test_it_can_be_stopped() -> None:
     async def scenario() -> None:
         async with CountingServer() as server:
