@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from scripts.errors import CommandError
-from scripts.load_test.plan import ClosedLoop
+from scripts.load_test.arrivals import ClosedLoop
 from scripts.tune_bench import told
 from scripts.tune_choice import Figures, Measured
 from scripts.tune_result import TuneResult

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from scripts.load_test.arrivals import ClosedLoop, Share
 from scripts.load_test.connection import Connection
 from scripts.load_test.errors import ErrorKind
-from scripts.load_test.plan import ClosedLoop
 from scripts.load_test.pool import Pool
 from scripts.load_test.recorder import Recorder
 
@@ -22,9 +22,10 @@ class ClosedLoopDriver:
     """Keeps ``connections`` busy until the time is over; latency counts from the actual send."""
 
     def __init__(
-        self, arrivals: ClosedLoop, requests: Sequence[bytes], recorder: Recorder, pool: Pool
+        self, arrivals: ClosedLoop, requests: Sequence[bytes], recorder: Recorder, pool: Pool, share: Share
     ) -> None:
-        self._connections = arrivals.connections
+        self._connections = share.of_connections(arrivals.connections)
+        self._first_body = share.index
         self._requests = requests
         self._recorder = recorder
         self._pool = pool
@@ -45,7 +46,7 @@ class ClosedLoopDriver:
         """See Driver."""
         now = self._loop.time()
         if now < self._end and not connection.is_closing:
-            request = self._requests[self._begun % len(self._requests)]
+            request = self._requests[(self._first_body + self._begun) % len(self._requests)]
             self._begun += 1
             self._pool.send(connection, request, now, now)
 
@@ -57,7 +58,7 @@ class ClosedLoopDriver:
         """See Driver; it counts as a request, or a server that is down would look like one without load."""
         now = self._loop.time()
         self._begun += 1
-        self._recorder.failed(kind, now)
+        self._recorder.failed(kind, now, now)
         self._loop.call_later(RECONNECT_SECONDS, self._open)
 
     def sweep(self, now: float) -> None:

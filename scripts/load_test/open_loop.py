@@ -9,9 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
+from scripts.load_test.arrivals import OpenLoop, Share
 from scripts.load_test.connection import Connection
 from scripts.load_test.errors import ErrorKind
-from scripts.load_test.plan import OpenLoop
 from scripts.load_test.pool import Pool
 from scripts.load_test.recorder import Recorder
 
@@ -29,10 +29,12 @@ class OpenLoopDriver:
         max_wait_seconds: float,
         recorder: Recorder,
         pool: Pool,
+        share: Share,
     ) -> None:
-        self._offsets = arrivals.offsets_seconds()
+        self._offsets = arrivals.offsets_seconds()[share.index :: share.count]
+        self._share = share
         self._requests = requests
-        self._max_connections = arrivals.max_connections
+        self._max_connections = max(share.of_connections(arrivals.max_connections), 1)
         self._max_wait_seconds = max_wait_seconds
         self._recorder = recorder
         self._pool = pool
@@ -72,8 +74,8 @@ class OpenLoopDriver:
     def not_connected(self, kind: ErrorKind) -> None:
         """See Driver; the request that has waited longest is the one that this connection was for."""
         if self._waiting:
-            self._waiting.popleft()
-            self._recorder.failed(kind, self._loop.time())
+            _, due = self._waiting.popleft()
+            self._recorder.failed(kind, due, self._loop.time())
         self._open_where_needed()
 
     def sweep(self, now: float) -> None:
@@ -84,11 +86,10 @@ class OpenLoopDriver:
     def stop(self) -> None:
         """See Driver."""
         now = self._loop.time()
-        unsent = len(self._waiting) + self.planned_count - self._next
+        self._recorder.unsent((due for _, due in self._waiting), now)
+        self._recorder.unsent((self._recorder.started + each for each in self._offsets[self._next :]), now)
         self._waiting.clear()
         self._next = self.planned_count
-        if unsent:
-            self._recorder.unsent(unsent, now)
 
     def is_finished(self, now: float) -> bool:
         """See Driver."""
@@ -118,7 +119,8 @@ class OpenLoopDriver:
         self._open_where_needed()
 
     def _send(self, connection: Connection, index: int, due: float, now: float) -> None:
-        self._pool.send(connection, self._requests[index % len(self._requests)], due, now)
+        of_all = index * self._share.count + self._share.index
+        self._pool.send(connection, self._requests[of_all % len(self._requests)], due, now)
 
     def _open_where_needed(self) -> None:
         needed = min(len(self._waiting), MAX_CONNECTING)
@@ -127,5 +129,5 @@ class OpenLoopDriver:
 
     def _drop_expired(self, now: float) -> None:
         while self._waiting and now - self._waiting[0][1] > self._max_wait_seconds:
-            self._waiting.popleft()
-            self._recorder.unsent(1, now)
+            _, due = self._waiting.popleft()
+            self._recorder.unsent([due], now)

@@ -12,10 +12,11 @@ from rich.text import Text
 
 from scripts import console
 from scripts.console import seconds_text
+from scripts.load_test.arrivals import OpenLoop
 from scripts.load_test.histogram import Latency
-from scripts.load_test.plan import ClosedLoop, LoadPlan, OpenLoop
+from scripts.load_test.plan import LoadPlan
+from scripts.load_test.progress import LoadProgress
 from scripts.load_test.result import LoadResult, VersionAnswers
-from scripts.load_test.run import LoadProgress
 
 SHORT_SECONDS = 2.0  # a load that is over sooner needs no progress bar
 _COLUMNS = ("VERSION", "ANSWERS", "STATUS", "P50", "P90", "P99", "P99.9", "MAX", "SENT")
@@ -83,14 +84,8 @@ def _load_text(plan: LoadPlan) -> str:
     arrivals = plan.arrivals
     seconds = f"{arrivals.duration_seconds:g} s"
     if isinstance(arrivals, OpenLoop):
-        return (
-            f"open loop, {arrivals.rate_per_second:,g} per second for {seconds}, latency from intended sends"
-        )
-    return f"closed loop, {_connections_text(arrivals)} for {seconds}, latency from actual sends"
-
-
-def _connections_text(arrivals: ClosedLoop) -> str:
-    return f"{arrivals.connections:,} connection{'s' if arrivals.connections != 1 else ''}"
+        return f"open loop, {arrivals.told} for {seconds}, latency from intended sends"
+    return f"closed loop, {arrivals.told} for {seconds}, latency from actual sends"
 
 
 def _latency_table(result: LoadResult) -> Table:

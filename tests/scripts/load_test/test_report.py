@@ -6,7 +6,7 @@ import pytest
 
 from scripts.load_test import ClosedLoop, LoadResult, OpenLoop, run, run_load
 from scripts.load_test.report import LiveProgress, print_result
-from scripts.load_test.run import LoadProgress
+from scripts.load_test.progress import LoadProgress
 from tests.scripts.load_test.counting_server import CountingServer, Exchange, run_async
 
 
