@@ -36,6 +36,7 @@ Inputs = Annotated[
     typer.Option(
         "--input",
         metavar="SOURCE",
+        rich_help_panel="What is sent",
         help="A body's file, a folder of them, JSON lines (.jsonl), or goldens, the default; repeatable.",
     ),
 ]

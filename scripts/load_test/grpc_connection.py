@@ -20,7 +20,9 @@ from scripts.load_test.pool import Connect
 # Each connection is one of TCP: else gRPC would carry all channels to an address on the same.
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1))
 # TorchServe drops the status; an error is known by its problem+json body.
-_PROBLEM = re.compile(rb'\{"type":"' + PROBLEM_TYPE_PREFIX.encode() + rb'[^"]*".*?"status":(\d{3})', re.DOTALL)
+_PROBLEM = re.compile(
+    rb'\{"type":"' + PROBLEM_TYPE_PREFIX.encode() + rb'[^"]*".*?"status":(\d{3})', re.DOTALL
+)
 _OK = 200
 _KINDS = {
     grpc.StatusCode.UNAVAILABLE: ErrorKind.CONNECTION_RESET,

@@ -62,7 +62,8 @@ class DurationHistogram:
         """Return what people look at first."""
         if not self.count:
             return Latency(0, None, None, None, None, None)
-        return Latency(self.count, *self.percentiles_seconds(_PERCENTILES), self._longest_seconds)
+        p50, p90, p99, p99_9 = self.percentiles_seconds(_PERCENTILES)
+        return Latency(self.count, p50, p90, p99, p99_9, self._longest_seconds)
 
 
 def latency_of(seconds: NDArray[np.floating[Any]]) -> Latency:

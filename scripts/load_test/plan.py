@@ -119,4 +119,3 @@ class LoadPlan:
 
 def _is_one_word(text: str) -> bool:
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
-

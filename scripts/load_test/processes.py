@@ -7,11 +7,12 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
+from typing import cast
 
 from scripts.load_test.arrivals import ClosedLoop, Share
 from scripts.load_test.errors import LoadGeneratorError, LoadTargetError
@@ -78,8 +79,8 @@ class _Generator:
         done: dict[Pipe, Recording] = {}
         latest: dict[Pipe, LoadProgress] = {}
         while len(done) < len(self._processes):
-            for pipe in wait([each for each in self._processes if each not in done], LOOK_SECONDS):
-                assert isinstance(pipe, Pipe)
+            for ready in wait([each for each in self._processes if each not in done], LOOK_SECONDS):
+                pipe = cast(Pipe, ready)
                 message = self._receive(pipe)
                 if isinstance(message, Recording):
                     done[pipe] = message
@@ -105,10 +106,8 @@ class _Generator:
 
     def _tell_all(self, message: object) -> None:
         for pipe in self._processes:
-            try:
+            with suppress(ConnectionError):  # it has ended: who waits for its message will see
                 pipe.send(message)
-            except ConnectionError:
-                pass  # it has ended: who waits for its message will see
 
 
 @contextmanager
@@ -129,7 +128,9 @@ def _on_interrupt(generator: _Generator) -> Iterator[None]:
 
 def _send_share(pipe: Pipe, plan: LoadPlan, share: Share) -> None:
     """Be one of the processes: ready, start, progress, what was recorded."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal: the first process tells us
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole terminal: the first process tells us
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         try:
             pipe.send(READY)

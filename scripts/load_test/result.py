@@ -22,7 +22,8 @@ BUSY_SHARE = 0.9
 class VersionAnswers:
     """The answers that one version gave; ``version`` is None for those that name none.
 
-    ``longest_gap_seconds`` lies between two of them. After a swap at offset t, ``last_sent_seconds`` of the old version tells if anything sent later got there.
+    ``longest_gap_seconds`` lies between two of them. After a swap at offset t, ``last_sent_seconds`` of the old
+    version tells if anything sent later got there.
     """
 
     version: str | None

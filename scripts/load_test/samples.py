@@ -81,9 +81,7 @@ class Samples:
         """Return how many rows have each outcome, those that none has left out."""
         rows = self.outcome if among is None else self.outcome[among]
         numbers = np.bincount(rows, minlength=len(self.outcomes))
-        return {
-            outcome: int(count) for outcome, count in zip(self.outcomes, numbers, strict=True) if count
-        }
+        return {outcome: int(count) for outcome, count in zip(self.outcomes, numbers, strict=True) if count}
 
     def where(self, wanted: Sequence[bool]) -> Mask:
         """Return the rows whose outcome is wanted, one boolean per outcome."""
@@ -119,7 +117,8 @@ class SampleRows:
     def recent_seconds(self, count: int) -> Floats:
         """Return from due to end of the last ``count`` rows."""
         due, ended = self._due[-count:], self._ended[-count:]  # copies: a view would forbid to append
-        return np.array(ended) - np.array(due)
+        seconds: Floats = np.array(ended) - np.array(due)
+        return seconds
 
     def __len__(self) -> int:
         return len(self._due)

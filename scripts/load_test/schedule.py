@@ -40,8 +40,8 @@ def read_schedule(file: Path) -> OpenLoop:
     if wrong or not times:
         shown = "; ".join(wrong[:5]) + (f" and {len(wrong) - 5} more" if len(wrong) > 5 else "")
         raise ArgumentError(
-            f"--schedule {str(file)!r} has no times{': ' + shown if wrong else ''}. Expected a number of seconds on each "
-            f"line, or a CSV with a column {DUE_COLUMN}."
+            f"--schedule {str(file)!r} has no times{': ' + shown if wrong else ''}. Expected a number of seconds on "
+            f"each line, or a CSV with a column {DUE_COLUMN}."
         )
     return OpenLoop.recorded(times)
 

@@ -50,10 +50,9 @@ def choose_arrivals(options: ArrivalOptions) -> OpenLoop | ClosedLoop:
         raise ArgumentError(f"--poisson and --ramp-to go with --rate; {chosen[0]} was given.")
     if options.schedule is not None:
         return read_schedule(options.schedule)
-    if options.connections is not None:
-        return ClosedLoop(options.connections, options.duration_seconds)
-    assert options.rate is not None
-    return OpenLoop(options.rate, options.duration_seconds, pattern=_pattern(options))
+    if options.rate is not None:
+        return OpenLoop(options.rate, options.duration_seconds, pattern=_pattern(options))
+    return ClosedLoop(options.connections or 0, options.duration_seconds)
 
 
 def _pattern(options: ArrivalOptions) -> Constant:
