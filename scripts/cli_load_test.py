@@ -124,7 +124,8 @@ def load_test(
             "--during",
             metavar="COMMAND",
             rich_help_panel=_WHY,
-            help="Run a statehouse command halfway; tell before, during and after by version.",
+            help="Run a statehouse command halfway, between two halves of --duration; tell each version "
+            "before, during and after.",
         ),
     ] = None,
     find_capacity: Annotated[

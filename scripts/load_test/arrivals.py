@@ -181,6 +181,13 @@ class Share:
         return connections // self.count + (self.index < connections % self.count)
 
 
+@dataclass
+class OpenEnd:
+    """For a load that repeats its schedule until somebody says when it ends; None: not yet."""
+
+    at_monotonic_seconds: float | None = None
+
+
 def _duration_problems(seconds: float) -> list[str]:
     if math.isfinite(seconds) and seconds > 0:
         return []

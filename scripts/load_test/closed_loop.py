@@ -6,6 +6,7 @@ It finds out how much a server can do; what it says of latency is true only of c
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 from scripts.load_test.arrivals import ClosedLoop, Share
@@ -22,7 +23,14 @@ class ClosedLoopDriver:
     """Keeps ``connections`` busy until the time is over; latency counts from the actual send."""
 
     def __init__(
-        self, arrivals: ClosedLoop, requests: Sequence[bytes], recorder: Recorder, pool: Pool, share: Share
+        self,
+        arrivals: ClosedLoop,
+        requests: Sequence[bytes],
+        recorder: Recorder,
+        pool: Pool,
+        share: Share,
+        *,
+        is_open_ended: bool,
     ) -> None:
         self._connections = share.of_connections(arrivals.connections)
         self._first_body = share.index
@@ -30,7 +38,7 @@ class ClosedLoopDriver:
         self._recorder = recorder
         self._pool = pool
         self._loop = asyncio.get_running_loop()
-        self._end = recorder.started + arrivals.duration_seconds
+        self._end = math.inf if is_open_ended else recorder.started + arrivals.duration_seconds
         self._begun = 0
 
     @property
@@ -63,6 +71,10 @@ class ClosedLoopDriver:
 
     def sweep(self, now: float) -> None:
         """See Driver."""
+
+    def end_at(self, at: float) -> None:
+        """See Driver."""
+        self._end = min(self._end, at)
 
     def stop(self) -> None:
         """See Driver."""

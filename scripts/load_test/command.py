@@ -67,7 +67,8 @@ class LoadOptions:
                 if during is not None:
                     during.follow(progress)
 
-            return run_in_processes(plan, self.processes, follow)
+            open_end = None if during is None else during.open_end
+            return run_in_processes(plan, self.processes, follow, open_end)
 
     def environment(self) -> dict[str, str]:
         """Return where it was measured."""
@@ -75,13 +76,16 @@ class LoadOptions:
 
 
 def load(options: LoadOptions, arrivals: ArrivalOptions, during: str | None = None) -> bool:
-    """Run one load, with a command in its middle if one is given; return whether nothing failed."""
+    """Run one load, with a command in its middle if one is given; return whether nothing failed.
+
+    The duration is then that before and after the command, however long it takes.
+    """
     _refuse_ratios(options.conditions)
     plan = options.plan(arrivals)
     command = None
     if during is not None:
-        at_seconds = plan.arrivals.duration_seconds / 2
-        command = DuringCommand(during, at_seconds=at_seconds, deployment_file=options.deployment_file)
+        half = plan.arrivals.duration_seconds / 2
+        command = DuringCommand(during, seconds_around=half, deployment_file=options.deployment_file)
     result = options.run(plan, during=command)
     ran = command.finish(result) if command is not None else None
     failures = [reason for each in options.conditions if (reason := each.failure(result))]

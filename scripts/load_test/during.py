@@ -14,6 +14,7 @@ from typing import Any
 
 from scripts.completion import DEPLOYMENT_VARIABLE
 from scripts.errors import ArgumentError, CommandError
+from scripts.load_test.arrivals import OpenEnd
 from scripts.load_test.phases import Phase, phases_of
 from scripts.load_test.progress import LoadProgress
 from scripts.load_test.result import LoadResult
@@ -39,9 +40,12 @@ class DuringResult:
 
 
 class DuringCommand:
-    """Runs ``text``, the words after ``statehouse``, once the load is ``at_seconds`` old."""
+    """Runs ``text``, the words after ``statehouse``, with so many seconds of load before it and after it.
 
-    def __init__(self, text: str, *, at_seconds: float, deployment_file: Path) -> None:
+    However long it takes: ``open_end`` tells the load when to end.
+    """
+
+    def __init__(self, text: str, *, seconds_around: float, deployment_file: Path) -> None:
         """Raises ArgumentError for what is no command."""
         self.text = text.removeprefix("statehouse ").strip()
         try:
@@ -53,22 +57,16 @@ class DuringCommand:
                 f"--during {text!r} is no command to run during a load; give one such as 'swap digits 1.1', "
                 "'rollback digits' or 'scale digits 1.0 2'."
             )
-        self._at_seconds = at_seconds
+        self._seconds_around = seconds_around
+        self.open_end = OpenEnd()
         self._environment = os.environ | {DEPLOYMENT_VARIABLE: str(deployment_file.absolute())}
         self._thread: threading.Thread | None = None
         self._began = self._ended = 0.0
         self._done: subprocess.CompletedProcess[str] | None = None
 
-    @property
-    def state(self) -> str:
-        """Where it stands, for the progress display."""
-        if self._thread is None:
-            return "then"
-        return "now" if self._done is None else "done"
-
     def follow(self, progress: LoadProgress) -> None:
         """Start it when it is time."""
-        if self._thread is None and progress.elapsed_seconds >= self._at_seconds:
+        if self._thread is None and progress.elapsed_seconds >= self._seconds_around:
             self._thread = threading.Thread(target=self._run, name="during", daemon=True)
             self._thread.start()
 
@@ -78,7 +76,7 @@ class DuringCommand:
             self._thread.join()
         if self._done is None:
             raise CommandError(
-                f"The load ended before {self.text!r} could run at {self._at_seconds:.1f} s: nothing was changed."
+                f"The load ended before {self.text!r} could run at {self._seconds_around:.1f} s: nothing was changed."
             )
         zero = result.started_monotonic_seconds
         began, ended = self._began - zero, self._ended - zero
@@ -94,3 +92,4 @@ class DuringCommand:
         )  # fmt: skip
         self._ended = time.monotonic()
         self._done = done
+        self.open_end.at_monotonic_seconds = self._ended + self._seconds_around

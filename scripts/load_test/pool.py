@@ -37,6 +37,9 @@ class Driver(Protocol):
     def sweep(self, now: float) -> None:
         """Called many times a second."""
 
+    def end_at(self, at: float) -> None:
+        """Send what is due before ``at`` and nothing more: an open end has become known."""
+
     def stop(self) -> None:
         """Send nothing more."""
 

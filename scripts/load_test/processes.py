@@ -14,7 +14,7 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import cast
 
-from scripts.load_test.arrivals import ClosedLoop, Share
+from scripts.load_test.arrivals import ClosedLoop, OpenEnd, Share
 from scripts.load_test.errors import LoadGeneratorError, LoadTargetError
 from scripts.load_test.plan import LoadPlan
 from scripts.load_test.precise_loop import precise_loop
@@ -29,7 +29,12 @@ LOOK_SECONDS = 0.1
 READY, STOP = "ready", "stop"
 
 
-def run_in_processes(plan: LoadPlan, processes: int, on_progress: OnProgress | None = None) -> LoadResult:
+def run_in_processes(
+    plan: LoadPlan,
+    processes: int,
+    on_progress: OnProgress | None = None,
+    open_end: OpenEnd | None = None,
+) -> LoadResult:
     """Run a load from so many processes; counts and percentiles are of all requests, as from one.
 
     Ctrl-C ends it early. Raises LoadTargetError, and LoadGeneratorError when a process dies.
@@ -37,22 +42,28 @@ def run_in_processes(plan: LoadPlan, processes: int, on_progress: OnProgress | N
     if isinstance(plan.arrivals, ClosedLoop):
         processes = min(processes, plan.arrivals.connections)
     if processes == 1:
-        return run(plan, on_progress)
-    generator = _Generator(plan, processes, on_progress)
+        return run(plan, on_progress, open_end)
+    generator = _Generator(plan, processes, on_progress, open_end)
     with _on_interrupt(generator):
         return summarise(plan, merge_recordings(generator.run()))
 
 
 class _Generator:
-    def __init__(self, plan: LoadPlan, count: int, on_progress: OnProgress | None) -> None:
+    def __init__(
+        self, plan: LoadPlan, count: int, on_progress: OnProgress | None, open_end: OpenEnd | None
+    ) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._processes: dict[Pipe, SpawnProcess] = {}
         self._on_progress = on_progress
         self._stopped = False
+        self._open_end = open_end
+        self._end_told = False
         for index in range(count):
             ours, theirs = self._context.Pipe()
             process = self._context.Process(
-                target=_send_share, args=(theirs, plan, Share(index, count)), daemon=True
+                target=_send_share,
+                args=(theirs, plan, Share(index, count), open_end is not None),
+                daemon=True,
             )
             process.start()
             theirs.close()
@@ -86,9 +97,16 @@ class _Generator:
                     done[pipe] = message
                 elif isinstance(message, LoadProgress):
                     latest[pipe] = message
+            self._tell_end()
             if self._on_progress is not None and len(latest) == len(self._processes):
                 self._on_progress(merge_progress(list(latest.values())))
         return [done[pipe] for pipe in self._processes]
+
+    def _tell_end(self) -> None:
+        end = None if self._open_end is None else self._open_end.at_monotonic_seconds
+        if end is not None and not self._end_told:
+            self._end_told = True
+            self._tell_all(end)
 
     def _receive(self, pipe: Pipe) -> object:
         try:
@@ -126,7 +144,7 @@ def _on_interrupt(generator: _Generator) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _send_share(pipe: Pipe, plan: LoadPlan, share: Share) -> None:
+def _send_share(pipe: Pipe, plan: LoadPlan, share: Share, is_open_ended: bool) -> None:
     """Be one of the processes: ready, start, progress, what was recorded."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
@@ -134,23 +152,30 @@ def _send_share(pipe: Pipe, plan: LoadPlan, share: Share) -> None:
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         try:
             pipe.send(READY)
-            runner.run(_record_share(pipe, plan, share))
+            runner.run(_record_share(pipe, plan, share, OpenEnd() if is_open_ended else None))
         except LoadTargetError as error:
             pipe.send(error)
         except (EOFError, ConnectionError):
             pass  # the first process is gone
 
 
-async def _record_share(pipe: Pipe, plan: LoadPlan, share: Share) -> None:
+async def _record_share(pipe: Pipe, plan: LoadPlan, share: Share, open_end: OpenEnd | None) -> None:
     started = pipe.recv()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def told() -> None:  # to stop, or nothing more, because the other end is gone
-        loop.remove_reader(pipe.fileno())
-        stop.set()
+    def told() -> None:
+        try:
+            message = pipe.recv()
+        except (EOFError, ConnectionError):  # the first process is gone
+            message = STOP
+        if open_end is not None and isinstance(message, float):
+            open_end.at_monotonic_seconds = message
+        else:
+            loop.remove_reader(pipe.fileno())
+            stop.set()
 
     loop.add_reader(pipe.fileno(), told)
-    recording = await record_load(plan, pipe.send, stop, started=started, share=share)
+    recording = await record_load(plan, pipe.send, stop, started=started, share=share, open_end=open_end)
     loop.remove_reader(pipe.fileno())
     pipe.send(recording)

@@ -9,7 +9,7 @@ import socket
 import time
 from typing import Any
 
-from scripts.load_test.arrivals import OpenLoop, Share
+from scripts.load_test.arrivals import OpenEnd, OpenLoop, Share
 from scripts.load_test.closed_loop import ClosedLoopDriver
 from scripts.load_test.connection import ConnectionOwner, HttpConnection
 from scripts.load_test.errors import LoadTargetError
@@ -39,15 +39,18 @@ async def run_load(
     return summarise(plan, await record_load(plan, on_progress, stop))
 
 
-def run(plan: LoadPlan, on_progress: OnProgress | None = None) -> LoadResult:
-    """Run a load in an event loop made for it; Ctrl-C ends it early, with what it found so far."""
+def run(plan: LoadPlan, on_progress: OnProgress | None = None, open_end: OpenEnd | None = None) -> LoadResult:
+    """Run a load in an event loop made for it; Ctrl-C ends it early, with what it found so far.
+
+    With ``open_end`` the schedule is repeated until that is known.
+    """
 
     async def until_interrupted() -> LoadResult:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         with contextlib.suppress(ValueError, RuntimeError):  # signals belong to the main thread
             loop.add_signal_handler(signal.SIGINT, stop.set)
-        return await run_load(plan, on_progress, stop)
+        return summarise(plan, await record_load(plan, on_progress, stop, open_end=open_end))
 
     with asyncio.Runner(loop_factory=precise_loop) as runner:
         return runner.run(until_interrupted())
@@ -60,17 +63,18 @@ async def record_load(
     *,
     started: float | None = None,
     share: Share = Share(),  # noqa: B008 - it cannot be changed
+    open_end: OpenEnd | None = None,
 ) -> Recording:
     """Send this process's share of ``plan``, from ``started`` on (monotonic clock; None: now)."""
     connect = await _connector(plan)
     loop = asyncio.get_running_loop()
     recorder = Recorder(started=loop.time() + LEAD_SECONDS if started is None else started)
     pool = Pool(connect, plan.timeout_seconds, recorder)
-    pool.driver = driver = _driver(plan, recorder, pool, share)
+    pool.driver = driver = _driver(plan, recorder, pool, share, is_open_ended=open_end is not None)
     cpu_before = time.thread_time()
     try:
         driver.start()
-        await _watch(driver, pool, recorder, on_progress, stop)
+        await _watch(driver, pool, recorder, on_progress, stop, open_end)
     finally:
         await pool.close()
     cpu_seconds = time.thread_time() - cpu_before
@@ -87,12 +91,15 @@ async def _watch(
     recorder: Recorder,
     on_progress: OnProgress | None,
     stop: asyncio.Event | None,
+    open_end: OpenEnd | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     next_progress = recorder.started
     while not driver.is_finished(now := loop.time()):
         if stop is not None and stop.is_set():
             driver.stop()
+        if open_end is not None and open_end.at_monotonic_seconds is not None:
+            driver.end_at(open_end.at_monotonic_seconds)
         pool.sweep(now)
         driver.sweep(now)
         if on_progress is not None and now >= next_progress:
@@ -103,11 +110,19 @@ async def _watch(
         on_progress(progress_of(recorder, driver.planned_count, loop.time()))
 
 
-def _driver(plan: LoadPlan, recorder: Recorder, pool: Pool, share: Share) -> Driver:
+def _driver(plan: LoadPlan, recorder: Recorder, pool: Pool, share: Share, *, is_open_ended: bool) -> Driver:
     requests = plan.encode_requests()
     if isinstance(plan.arrivals, OpenLoop):
-        return OpenLoopDriver(plan.arrivals, requests, plan.waiting_seconds, recorder, pool, share)
-    return ClosedLoopDriver(plan.arrivals, requests, recorder, pool, share)
+        return OpenLoopDriver(
+            plan.arrivals,
+            requests,
+            plan.waiting_seconds,
+            recorder,
+            pool,
+            share,
+            is_open_ended=is_open_ended,
+        )
+    return ClosedLoopDriver(plan.arrivals, requests, recorder, pool, share, is_open_ended=is_open_ended)
 
 
 async def _connector(plan: LoadPlan) -> Connect:
