@@ -15,7 +15,7 @@ from scripts.load_test.timeline import HeatMap, Series, Timeline
 from scripts.svg import Axis, element, line, path, rect, round_up, text
 
 WIDTH, HEIGHT = 900, 260
-LEFT, RIGHT, TOP, BOTTOM = 64, 16, 14, 34
+LEFT, RIGHT, TOP, BOTTOM = 64, 16, 20, 34
 FAILURES_HEIGHT = 0.3  # of the plot, that the most failures of a slice reach
 Band = tuple[float, float, str]  # from, to, label: the time of a command
 
@@ -98,12 +98,11 @@ def _time_axis(times: Axis, bottom: float = HEIGHT - BOTTOM, top: float = TOP) -
 
 def value_axis(values: Axis, name: str, told: Callable[[float], str]) -> str:
     """Return the rules and numbers of an upright axis."""
-    parts = [text(LEFT - 8, TOP - 3, name, class_="unit", text_anchor="end")]
+    parts = [text(LEFT - 8, TOP - 9, name, class_="unit", text_anchor="end")]
     for tick in values.ticks(7):
         y = values.at(tick)
         parts.append(line(LEFT, y, WIDTH - RIGHT, y, class_="grid"))
-        if y > TOP + 8:  # where the axis' own name stands
-            parts.append(text(LEFT - 8, y + 4, told(tick), class_="tick", text_anchor="end"))
+        parts.append(text(LEFT - 8, y + 4, told(tick), class_="tick", text_anchor="end"))
     return "".join(parts)
 
 

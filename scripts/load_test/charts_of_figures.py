@@ -74,7 +74,7 @@ def capacity_chart(
     if found is not None:
         x = across.at(found)
         parts.append(line(x, TOP, x, HEIGHT - BOTTOM, class_="found"))
-        parts.append(text(x + 6, TOP + 10, f"{found:,g} per second", class_="mark"))
+        parts.append(text(x + 7, HEIGHT - BOTTOM - 7, f"{found:,g} per second", class_="mark"))
     for rate, p99, holds, tip in rounds:
         x, y = across.at(rate), latencies.at(p99)
         if holds:

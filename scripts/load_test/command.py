@@ -127,7 +127,7 @@ def capacity(
             raise KeyboardInterrupt
         last[rate] = result
         trial = judge(result, p99_limit_seconds)
-        console.say(report_rounds.round_text(trial), console.err)
+        report_rounds.print_round(trial, to_stdout=not options.as_json)
         return trial
 
     found = find_capacity(measure, p99_limit_seconds, start or START_PER_SECOND)

@@ -99,7 +99,9 @@ def _remarks(result: LoadResult, during: DuringResult | None, failures: Sequence
 
 def _throughput(result: LoadResult, timeline: Timeline, band: charts.Band | None) -> str:
     keys = [(f"c{index % MOST_CURVES}", each.label) for index, each in enumerate(timeline.answers)]
-    planned = _planned(result.plan.arrivals)
+    planned = _planned(
+        result.plan.arrivals, timeline.seconds if band else result.plan.arrivals.duration_seconds
+    )
     keys += [("planned", "planned")] if planned else []
     keys += [("bad", "failed, on a scale of its own")] if timeline.failures else []
     keys += [("band", band[2])] if band else []
@@ -108,14 +110,14 @@ def _throughput(result: LoadResult, timeline: Timeline, band: charts.Band | None
     return section("Throughput over time, answers per second", chart(svg), keys=keys, remark=remark)
 
 
-def _planned(arrivals: OpenLoop | ClosedLoop) -> list[tuple[float, float]]:
+def _planned(arrivals: OpenLoop | ClosedLoop, constant_until: float) -> list[tuple[float, float]]:
     if isinstance(arrivals, ClosedLoop):
         return []
     end = arrivals.duration_seconds
     if isinstance(arrivals.pattern, Ramp):
         return [(0.0, arrivals.rate_per_second), (end, arrivals.pattern.to_per_second)]
     if type(arrivals.pattern) is Constant:
-        return [(0.0, arrivals.rate_per_second), (end, arrivals.rate_per_second)]
+        return [(0.0, arrivals.rate_per_second), (constant_until, arrivals.rate_per_second)]
     offsets = np.array(arrivals.offsets_seconds())
     counts, edges = np.histogram(offsets, bins=60, range=(0.0, end))
     middles = (edges[:-1] + edges[1:]) / 2

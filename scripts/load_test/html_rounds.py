@@ -31,8 +31,8 @@ def capacity_page(target: str, found: Capacity, last: LoadResult, environment: M
     told = "none" if rate is None else f"{rate:,g}"
     p99s = [each.latency.p99_seconds for each in found.confirming if each.holds and each.latency.p99_seconds]
     remark = (
-        f"A rate holds when everything is answered well, p99 is within {limit} and the rate is kept; the rate that is "
-        f"told held in {CONFIRMING_ROUNDS} rounds."
+        f"A rate holds when everything is answered well, p99 is within {limit}, also in its last third; what is told "
+        f"held in {CONFIRMING_ROUNDS} rounds."
     )
     parts = [
         heading(
@@ -151,7 +151,7 @@ def _answered_seconds(samples: Samples) -> Floats:
 
 
 def _figure_text(figure: str) -> str:
-    return "answers per second" if figure == RATE else figure
+    return "answers/s" if figure == RATE else figure
 
 
 def _value(figure: str, value: float) -> str:

@@ -15,7 +15,7 @@ def page(title: str, body: Iterable[str]) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
-        f"<title>{escape(title)}</title><style>{STYLE_FILE.read_text(encoding='utf-8')}</style></head><body><main>"
+        f"<title>{escape(title)}</title><style>{style}</style></head><body><main>"
         + "\n".join(body)
         + "</main></body></html>\n"
     )

@@ -13,18 +13,9 @@ from scripts.load_test.compare import Comparison, Ratio
 from scripts.load_test.fail_if import RATE
 from scripts.tables import Column, table_lines
 
-_ROUND_COLUMNS = (
-    *(Column("RATE", True), Column("ANSWERED/S", True), Column("FAILED", True, dispensable=2)),
-    *(Column("P50", True, dispensable=1), Column("P99", True), Column("HOLDS")),
-)
-
 
 def print_capacity(found: Capacity) -> None:
-    """Print every round and the rate that was found."""
-    for line in table_lines(
-        _ROUND_COLUMNS, [_round_row(each) for each in found.trials], width=console.width_of(console.out)
-    ):
-        console.out.print(line)
+    """Print the rate that was found; the rounds were told as they were."""
     limit = seconds_text(found.p99_limit_seconds)
     if found.rate_per_second is None:
         console.say(Text.assemble(("✗ ", "red"), f"No rate keeps p99 within {limit}."))
@@ -36,14 +27,15 @@ def print_capacity(found: Capacity) -> None:
         _warn("the generator, and not the server, ended the search: more --processes may find more")
 
 
-def round_text(trial: Trial) -> Text:
-    """Return one round as it is told while the search goes on."""
-    mark = Text("✓ ", style="green") if trial.holds else Text("✗ ", style="yellow")
-    p99 = seconds_text(trial.latency.p99_seconds)
-    return (
-        mark
-        + Text(f"{trial.rate_per_second:,g} per second: p99 {p99}")
-        + Text("" if trial.holds else f", {trial.problem}", style="dim")
+def print_round(trial: Trial, *, to_stdout: bool) -> None:
+    """Print one round as it has been, while the search goes on."""
+    mark = Text("  ✓ ", style="green") if trial.holds else Text("  ✗ ", style="yellow")
+    latency = trial.latency
+    figures = f"p50 {seconds_text(latency.p50_seconds):>8}  p99 {seconds_text(latency.p99_seconds):>8}"
+    problem = f"  {trial.problem}{' (the generator was late)' if trial.generator_bound else ''}"
+    line = mark + Text(f"{trial.rate_per_second:>9,g} per second  {figures}")
+    console.say(
+        line + Text("" if trial.holds else problem, style="yellow"), console.out if to_stdout else console.err
     )
 
 
@@ -68,19 +60,6 @@ def print_failures(failures: list[str]) -> None:
     """Print, to standard error, why a load has failed."""
     for each in failures:
         console.say(Text.assemble(("failed: ", "bold red"), each), console.err)
-
-
-def _round_row(trial: Trial) -> list[str | Text]:
-    latency = trial.latency
-    problem = f"no: {trial.problem}" + (" (the generator)" if trial.generator_bound else "")
-    return [
-        f"{trial.rate_per_second:,g}",
-        f"{trial.answers_per_second:,.1f}",
-        f"{trial.failed:,}",
-        seconds_text(latency.p50_seconds),
-        seconds_text(latency.p99_seconds),
-        Text("yes", style="green") if trial.holds else Text(problem, style="yellow"),
-    ]
 
 
 def _ratio_row(ratio: Ratio) -> list[str | Text]:
