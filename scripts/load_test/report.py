@@ -37,7 +37,7 @@ class LiveProgress:
         self._duration_seconds = plan.arrivals.duration_seconds
         self._shown = console.err.is_terminal and self._duration_seconds > SHORT_SECONDS
         self._bar = Progress(
-            BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn(), console=console.err,
+            BarColumn(bar_width=20), TextColumn("{task.description}"), TimeRemainingColumn(), console=console.err,
             transient=True, auto_refresh=False,
         )  # fmt: skip
         self._task = self._bar.add_task("starting", total=self._duration_seconds)

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from models.errors import StatehouseError
+from scripts.cli import app
 from scripts.control import ControlClient
 from tests.e2e.server import STATEHOUSE, Server
 from tests.scripts.conftest import save_small_net
@@ -173,10 +176,30 @@ def test_a_capacity_is_found_and_versions_are_compared(server: Server) -> None:
 def test_what_does_not_go_together_is_refused_before_a_request_is_sent(
     server: Server, options: tuple[str, ...], words: str
 ) -> None:
-    refused = server.run("load-test", "net", *options, check=False)
-    assert refused.returncode == 1
-    assert words in refused.stderr
+    deployment = ("--deployment", str(server.deployment_file))
+    before = answered_by(server)
+    refused = CliRunner().invoke(app, ["load-test", "net", *options, *deployment])
+    assert isinstance(refused.exception, StatehouseError)
+    assert words in str(refused.exception)
     assert refused.stdout == ""
+    assert answered_by(server) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--find-capacity",), "--p99-ms"),
+        (("--rate", "1", "--p99-ms", "5"), "--fail-if 'p99 > 50ms'"),
+        (("--find-capacity", "--p99-ms", "0"), "more than 0"),
+        (("--find-capacity", "--p99-ms", "5", "--compare", "1.1"), "do not go together"),
+        (("--find-capacity", "--p99-ms", "5", "--connections", "5"), "does not go with --find-capacity"),
+        (("--rate", "1", "--html", "/nowhere/at/all.html"), "a folder that exists"),
+    ],
+)
+def test_wrong_usage_is_told_before_a_server_is_asked(options: tuple[str, ...], words: str) -> None:
+    refused = CliRunner().invoke(app, ["load-test", "net", *options, "--deployment", "none.yaml"])
+    assert refused.exit_code == 2
+    assert words in " ".join(refused.stderr.split())
 
 
 def test_the_locust_file_sends_the_same_inputs(server: Server) -> None:
