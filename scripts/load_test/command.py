@@ -91,6 +91,8 @@ def load(options: LoadOptions, arrivals: ArrivalOptions, during: str | None = No
     failures = [reason for each in options.conditions if (reason := each.failure(result))]
     if ran is not None and ran.exit_code:
         failures.append(f"{ran.command} ended with {ran.exit_code}")
+    if command is not None and ran is None:
+        failures.append(f"{command.text} did not run: the load ended before half its time was over")
     if options.csv is not None:
         write_requests(options.csv, result)
     if options.html is not None:

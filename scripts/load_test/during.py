@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.completion import DEPLOYMENT_VARIABLE
-from scripts.errors import ArgumentError, CommandError
+from scripts.errors import ArgumentError
 from scripts.load_test.arrivals import OpenEnd
 from scripts.load_test.phases import Phase, phases_of
 from scripts.load_test.progress import LoadProgress
@@ -70,14 +70,12 @@ class DuringCommand:
             self._thread = threading.Thread(target=self._run, name="during", daemon=True)
             self._thread.start()
 
-    def finish(self, result: LoadResult) -> DuringResult:
-        """Wait until it has ended and return what it did; CommandError when the load ended before it began."""
+    def finish(self, result: LoadResult) -> DuringResult | None:
+        """Wait until it has ended and return what it did; None when the load ended before it began."""
         if self._thread is not None:
             self._thread.join()
         if self._done is None:
-            raise CommandError(
-                f"The load ended before {self.text!r} could run at {self._seconds_around:.1f} s: nothing was changed."
-            )
+            return None
         zero = result.started_monotonic_seconds
         began, ended = self._began - zero, self._ended - zero
         output = "\n".join(part.strip() for part in (self._done.stdout, self._done.stderr) if part.strip())
