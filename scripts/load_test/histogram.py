@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,9 +51,14 @@ class DurationHistogram:
         """Return the durations that so many percent do not exceed; nothing of nothing."""
         if not self.count:
             return []
-        found = self._counts.get_percentile_to_value_dict(sorted(percentiles))
+        return [self._percentile_seconds(each) for each in percentiles]
+
+    def _percentile_seconds(self, percentile: float) -> float:
+        # HdrHistogram rounds to the nearest rank; what a share does not exceed is at the next one.
+        rank = math.ceil(percentile / 100 * self.count - 1e-9)
+        microseconds = self._counts.get_value_at_percentile(100 * rank / self.count)
         # A bucket's upper end may lie beyond the largest value in it.
-        return [min(found[each] / 1e6, self._longest_seconds) for each in percentiles]
+        return min(microseconds / 1e6, self._longest_seconds)
 
     def encoded(self) -> str:
         """Return it as HdrHistogram's own readers take it (V2, compressed, base64); microseconds."""
