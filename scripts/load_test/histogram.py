@@ -56,7 +56,7 @@ class DurationHistogram:
     def _percentile_seconds(self, percentile: float) -> float:
         # HdrHistogram rounds to the nearest rank; what a share does not exceed is at the next one.
         rank = math.ceil(percentile / 100 * self.count - 1e-9)
-        microseconds = self._counts.get_value_at_percentile(100 * rank / self.count)
+        microseconds: int = self._counts.get_value_at_percentile(100 * rank / self.count)
         # A bucket's upper end may lie beyond the largest value in it.
         return min(microseconds / 1e6, self._longest_seconds)
 
