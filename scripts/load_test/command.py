@@ -9,11 +9,11 @@ from typing import Any
 
 from scripts import console
 from scripts.control import ControlClient
-from scripts.errors import ArgumentError
+from scripts.errors import ArgumentError, ServerError
 from scripts.load_test import html_report, html_rounds, report, report_rounds
 from scripts.load_test.capacity import START_PER_SECOND, Capacity, Trial, find_capacity, judge
 from scripts.load_test.compare import Comparison, order_of
-from scripts.load_test.during import DuringCommand, DuringResult
+from scripts.load_test.during import DuringCommand
 from scripts.load_test.environment import environment_of
 from scripts.load_test.export import write_lines, write_requests
 from scripts.load_test.fail_if import RATE, Condition
@@ -71,8 +71,12 @@ class LoadOptions:
             return run_in_processes(plan, self.processes, follow, open_end)
 
     def environment(self) -> dict[str, str]:
-        """Return where it was measured."""
-        return environment_of(ControlClient(self.deployment_file).status(), self.name)
+        """Return where it was measured; a server that a load has ended is no reason to lose what it found."""
+        try:
+            status = ControlClient(self.deployment_file).status()
+        except ServerError as error:
+            return environment_of() | {"server": f"at the end: {error}"}
+        return environment_of(status, self.name)
 
 
 def load(options: LoadOptions, arrivals: ArrivalOptions, during: str | None = None) -> bool:
@@ -93,17 +97,20 @@ def load(options: LoadOptions, arrivals: ArrivalOptions, during: str | None = No
         failures.append(f"{ran.command} ended with {ran.exit_code}")
     if command is not None and ran is None:
         failures.append(f"{command.text} did not run: the load ended before half its time was over")
+    if options.as_json:
+        extra = {"during": ran.to_plain()} if ran is not None else {}
+        _print_json(options, result.to_plain() | extra, failures)
+    else:
+        report.print_result(result)
+        if ran is not None:
+            report.print_during(ran)
+    report_rounds.print_failures(failures)
     if options.csv is not None:
         write_requests(options.csv, result)
     if options.html is not None:
         page = html_report.load_page(options.target, result, options.environment(), ran, failures)
         html_report.write_page(options.html, page)
-    if options.as_json:
-        extra = {"during": ran.to_plain()} if ran is not None else {}
-        _print_json(options, result.to_plain() | extra, failures)
-    else:
-        _print_load(options, result, ran)
-    report_rounds.print_failures(failures)
+    _say_what_is_written(options)
     return not failures
 
 
@@ -139,13 +146,12 @@ def capacity(
         for each in options.conditions
         if each.holds(found.rate_per_second or 0)
     ]
-    _write_capacity(options, found, shown)
     if options.as_json:
         _print_json(options, found.to_plain(), failures)
     else:
         report_rounds.print_capacity(found)
-        _print_written(options)
     report_rounds.print_failures(failures)
+    _write_capacity(options, found, shown)
     return found.rate_per_second is not None and not failures
 
 
@@ -180,13 +186,12 @@ def compare(options: LoadOptions, arrivals: ArrivalOptions, version: str, pairs:
         rounds[which].append(result)
     found = Comparison(*versions, tuple(rounds[0]), tuple(rounds[1]))
     failures = found.failures(options.conditions)
-    _write_comparison(options, found, failures)
     if options.as_json:
         _print_json(options, found.to_plain(), failures)
     else:
         report_rounds.print_comparison(found)
-        _print_written(options)
     report_rounds.print_failures(failures)
+    _write_comparison(options, found, failures)
     return not failures
 
 
@@ -226,6 +231,7 @@ def _write_capacity(options: LoadOptions, found: Capacity, last: LoadResult) -> 
     if options.html is not None:
         page = html_rounds.capacity_page(options.target, found, last, options.environment())
         html_report.write_page(options.html, page)
+    _say_what_is_written(options)
 
 
 def _write_comparison(options: LoadOptions, found: Comparison, failures: Sequence[str]) -> None:
@@ -251,16 +257,10 @@ def _write_comparison(options: LoadOptions, found: Comparison, failures: Sequenc
     if options.html is not None:
         page = html_rounds.comparison_page(options.name, found, options.environment(), failures)
         html_report.write_page(options.html, page)
+    _say_what_is_written(options)
 
 
-def _print_load(options: LoadOptions, result: LoadResult, ran: DuringResult | None) -> None:
-    report.print_result(result)
-    if ran is not None:
-        report.print_during(ran)
-    _print_written(options)
-
-
-def _print_written(options: LoadOptions) -> None:
+def _say_what_is_written(options: LoadOptions) -> None:
     for file in (options.html, options.csv):
         if file is not None:
             console.say(f"written: {file}", console.err)

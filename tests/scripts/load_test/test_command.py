@@ -90,7 +90,9 @@ def test_what_goes_into_files_is_what_is_told(server: Server) -> None:
         "--html",
         str(html),
     )
-    result = server.run_json("load-test", "net", *options)
+    done = server.run("load-test", "net", *options, "--json")
+    result = json.loads(done.stdout)
+    assert done.stderr.splitlines() == [f"written: {html}", f"written: {csv}"]
     assert result["planned"] == 60
     assert result["generator"]["processes"] == 2
     assert len(csv.read_text().splitlines()) == 61
