@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from scripts.load_test import ClosedLoop, LoadResult, OpenLoop, Poisson, Ramp, run_load
 from scripts.load_test.capacity import Capacity, judge
+from scripts.load_test.command import LoadOptions
 from scripts.load_test.compare import Comparison
 from scripts.load_test.during import DuringResult
 from scripts.load_test.environment import environment_of
@@ -124,6 +126,12 @@ def test_a_search_and_a_comparison_have_pages(results: list[LoadResult]) -> None
             "digits", Comparison("1.0", "1.1", *sides), environment_of(), ["errors > 0: 1"]
         )
         assert_self_contained(page)
+
+
+def test_a_server_that_is_gone_at_the_end_loses_nothing(tmp_path: Path) -> None:
+    found = LoadOptions("digits", tmp_path / "deployment.yaml").environment()
+    assert found["server"].startswith("at the end: Nothing serves")
+    assert "machine" in found
 
 
 def test_the_environment_names_the_versions_that_are_served() -> None:
