@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.errors import ProblemsError, StatehouseError
-from scripts import __version__, cli_changes, cli_requests, cli_tune, completion, console
+from scripts import __version__, cli_changes, cli_load_test, cli_requests, cli_tune, completion, console
 from scripts.cli_options import DEPLOYMENT, EXIT_FAILED, AsJson, DeploymentFile
 from scripts.control import ControlClient
 from scripts.errors import ArgumentError, CommandError, NotServingError
@@ -34,6 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cli_requests.app)
+app.add_typer(cli_load_test.app)
 app.add_typer(cli_changes.app)
 app.add_typer(cli_tune.app)
 

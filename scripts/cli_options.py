@@ -31,6 +31,15 @@ Target = Annotated[
         metavar="NAME[/VERSION]", autocompletion=completion.targets, help="The model, or one version of it."
     ),
 ]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="SOURCE",
+        rich_help_panel="What is sent",
+        help="A body's file, a folder of them, JSON lines (.jsonl), or goldens, the default; repeatable.",
+    ),
+]
 EXIT_FAILED = 1
 DEPLOYMENT = Path(completion.DEFAULT_DEPLOYMENT)
 

@@ -1,8 +1,7 @@
-"""The commands that ask what is served, as its clients do: one request, a load, the token for gRPC."""
+"""The commands that ask what is served, as its clients do: one request, the token for gRPC."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,59 +47,6 @@ def predict(
     else:
         console.print_json(answer)
     if response.is_error:
-        raise typer.Exit(EXIT_FAILED)
-
-
-@app.command("load-test", epilog="Example: statehouse load-test digits --rate 500 --duration 10s")
-def load_test(
-    target: Target,
-    rate: Annotated[
-        float | None, typer.Option("--rate", help="Requests per second, on a schedule (open loop).")
-    ] = None,
-    connections: Annotated[
-        int | None, typer.Option("--connections", help="Clients that wait for each answer (closed loop).")
-    ] = None,
-    duration_seconds: Annotated[
-        float,
-        typer.Option("--duration", parser=seconds_of, metavar="DURATION", help="How long: 500ms, 10s, 2m."),
-    ] = 10.0,
-    body: Annotated[
-        list[Path] | None,
-        typer.Option("--body", metavar="FILE", help="A request's body; repeatable. Else: golden examples."),
-    ] = None,
-    timeout_seconds: Annotated[
-        float,
-        typer.Option(
-            "--timeout", parser=seconds_of, metavar="DURATION", help="How long each answer may take."
-        ),
-    ] = 10.0,
-    fail_if_errors: Annotated[
-        bool, typer.Option("--fail-if-errors", help="Exit 1 unless every answer is a 2xx.")
-    ] = False,
-    deployment: DeploymentFile = DEPLOYMENT,
-    as_json: AsJson = False,
-) -> None:
-    """Send a counted load and say what became of every request of it.
-
-    Ctrl-C ends it early, with what it found so far.
-    """
-    from scripts.load_test import command, report
-
-    result = command.load_test(
-        target,
-        rate=rate,
-        connections=connections,
-        duration_seconds=duration_seconds,
-        body_files=body or (),
-        timeout_seconds=timeout_seconds,
-        deployment_file=deployment,
-        shown=not as_json,
-    )
-    if as_json:
-        console.print_json(result.to_plain())
-    else:
-        report.print_result(result)
-    if fail_if_errors and result.failed:
         raise typer.Exit(EXIT_FAILED)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from scripts import console
-from scripts.cli_options import DEPLOYMENT, AsJson, DeploymentFile, Name, seconds_of
+from scripts.cli_options import DEPLOYMENT, AsJson, DeploymentFile, Inputs, Name, seconds_of
 
 app = typer.Typer()
 
@@ -48,10 +48,7 @@ def tune(
         str | None,
         typer.Option("--delays-ms", metavar="DELAYS", help="What to try besides 1; 2,5 if not given."),
     ] = None,
-    body: Annotated[
-        list[Path] | None,
-        typer.Option("--body", metavar="FILE", help="A request's body; repeatable. Else: golden examples."),
-    ] = None,
+    inputs: Inputs = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE.svg", help="Draw throughput and p99.")
     ] = None,
@@ -77,7 +74,7 @@ def tune(
         duration_seconds,
         rounds,
         dry_run,
-        tuple(body or ()),
+        tuple(inputs or ()),
         _numbers("--batch-sizes", batch_sizes or "", 1, 1024) or BATCH_SIZES,
         DELAYS_MS if delays_ms is None else _numbers("--delays-ms", delays_ms, 0, 60_000),
     )

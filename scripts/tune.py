@@ -12,7 +12,7 @@ from pathlib import Path
 from scripts.control import ControlClient
 from scripts.deployment import VersionSettings
 from scripts.errors import CommandError
-from scripts.load_test.plan import ClosedLoop, OpenLoop
+from scripts.load_test.arrivals import ClosedLoop, OpenLoop
 from scripts.load_test.target import plan_for
 from scripts.names import check_name
 from scripts.tune_bench import Bench, default_row
@@ -34,7 +34,7 @@ class TuneOptions:
     duration_seconds: float = 2.0
     rounds: int = 3
     dry_run: bool = False
-    body_files: tuple[Path, ...] = ()
+    inputs: tuple[str, ...] = ()
     batch_sizes: tuple[int, ...] = BATCH_SIZES
     delays_ms: tuple[int, ...] = DELAYS_MS
 
@@ -69,7 +69,7 @@ def tune(name: str, options: TuneOptions, *, deployment_file: Path, shown: bool)
             f"{name}/{version}",
             load,
             deployment_file=deployment_file,
-            body_files=options.body_files,
+            inputs=options.inputs,
             timeout_seconds=TIMEOUT_SECONDS,
         )
         for load in options.loads

@@ -7,7 +7,8 @@ from html import escape
 from pathlib import Path
 
 from scripts.errors import CommandError
-from scripts.load_test.plan import ClosedLoop
+from scripts.load_test.arrivals import ClosedLoop
+from scripts.svg import Axis, circle, element, line, round_up, text
 from scripts.tune_bench import told
 from scripts.tune_choice import Figures, Measured
 from scripts.tune_result import TuneResult
@@ -58,71 +59,68 @@ def _panel(result: TuneResult, index: int) -> str:
         for each in result.found
         if each.figures and math.isfinite(each.figures[index].p99_seconds)
     ]
-    most_rate = _ceiling(max((figures.requests_per_second for _, figures in points), default=1))
-    most_ms = _ceiling(max((figures.p99_seconds for _, figures in points), default=0.001) * 1e3)
+    rates = Axis(
+        0,
+        _ceiling(max((figures.requests_per_second for _, figures in points), default=1)),
+        LEFT,
+        WIDTH - RIGHT,
+    )
+    most_ms = max((figures.p99_seconds for _, figures in points), default=0.001) * 1e3
+    p99s_ms = Axis(0, _ceiling(most_ms), HEIGHT - BOTTOM, TOP)
     load = result.loads[index]
-    if isinstance(load, ClosedLoop):
-        title = f"{load.connections} connection{'s' if load.connections > 1 else ''}"
-    else:
-        title = f"{load.rate_per_second:g} requests per second"
+    title = load.told if isinstance(load, ClosedLoop) else f"{load.rate_per_second:g} requests per second"
     marks = {id(measured): kind for kind, measured in _marked(result).items()}
     points.sort(key=lambda point: id(point[0]) in marks)  # those in colour lie on top
     dots = "".join(
-        _dot(measured, figures, marks.get(id(measured), "other"), most_rate, most_ms)
+        _dot(measured, figures, marks.get(id(measured), "other"), rates, p99s_ms)
         for measured, figures in points
     )
     limit = result.goal.p99_limit_seconds
-    line = _limit_line(limit * 1e3, most_ms) if limit is not None and limit * 1e3 <= most_ms else ""
-    axes = _axes(title, most_rate, most_ms)
+    limit_line = (
+        _limit_line(limit * 1e3, p99s_ms) if limit is not None and limit * 1e3 <= p99s_ms.high else ""
+    )
     row, column = divmod(index, PANELS_BESIDE)
-    return f'<g transform="translate({WIDTH * column} {HEIGHT * row})">{axes}{line}{dots}</g>'
+    return element(
+        "g",
+        _axes(title, rates, p99s_ms) + limit_line + dots,
+        transform=f"translate({WIDTH * column} {HEIGHT * row})",
+    )
 
 
-def _axes(title: str, most_rate: float, most_ms: float) -> str:
-    parts = [f'<text x="{LEFT}" y="{TOP - 28}" font-weight="bold">{escape(title)}</text>']
+def _axes(title: str, rates: Axis, p99s_ms: Axis) -> str:
+    parts = [text(LEFT, TOP - 28, title, font_weight="bold")]
     for quarter in range(5):
-        x, y = _x(quarter / 4), _y(quarter / 4)
+        rate, p99_ms = rates.high * quarter / 4, p99s_ms.high * quarter / 4
+        y = p99s_ms.at(p99_ms)
         parts += [
-            f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}" opacity="0.5"/>',
-            f'<text class="small" x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{most_ms * quarter / 4:g}</text>',
-            f'<text class="small" x="{x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">'
-            f"{most_rate * quarter / 4:,g}</text>",
+            line(LEFT, y, WIDTH - RIGHT, y, class_="axis", opacity="0.5"),
+            text(LEFT - 6, y + 4, f"{p99_ms:g}", class_="small", text_anchor="end"),
+            text(rates.at(rate), HEIGHT - BOTTOM + 16, f"{rate:,g}", class_="small", text_anchor="middle"),
         ]
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(
-        f'<text class="small" x="{middle}" y="{HEIGHT - BOTTOM + 32}" text-anchor="middle">requests/s</text>'
-    )
-    parts.append(f'<text class="small" x="{LEFT - 6}" y="{TOP - 10}" text-anchor="end">p99, ms</text>')
+    parts.append(text(middle, HEIGHT - BOTTOM + 32, "requests/s", class_="small", text_anchor="middle"))
+    parts.append(text(LEFT - 6, TOP - 10, "p99, ms", class_="small", text_anchor="end"))
     return "".join(parts)
 
 
-def _dot(measured: Measured, figures: Figures, kind: str, most_rate: float, most_ms: float) -> str:
-    x = _x(figures.requests_per_second / most_rate)
-    y = _y(figures.p99_seconds * 1e3 / most_ms)
+def _dot(measured: Measured, figures: Figures, kind: str, rates: Axis, p99s_ms: Axis) -> str:
     tip = f"{told(measured.settings)}: {figures.requests_per_second:,.0f}/s, p99 {figures.p99_seconds * 1e3:.1f} ms"
-    return (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{4 if kind == "other" else 6}" fill="{COLOURS[kind]}">'
-        f"<title>{escape(tip)}</title></circle>"
+    return circle(
+        rates.at(figures.requests_per_second),
+        p99s_ms.at(figures.p99_seconds * 1e3),
+        4 if kind == "other" else 6,
+        tip,
+        fill=COLOURS[kind],
     )
 
 
-def _limit_line(limit_ms: float, most_ms: float) -> str:
-    y = _y(limit_ms / most_ms)
-    return (
-        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#c08a2d" stroke-dasharray="5 4"/>'
-        f'<text class="small" x="{WIDTH - RIGHT}" y="{y - 4:.1f}" text-anchor="end">limit</text>'
+def _limit_line(limit_ms: float, p99s_ms: Axis) -> str:
+    y = p99s_ms.at(limit_ms)
+    return line(LEFT, y, WIDTH - RIGHT, y, stroke="#c08a2d", stroke_dasharray="5 4") + text(
+        WIDTH - RIGHT, y - 4, "limit", class_="small", text_anchor="end"
     )
-
-
-def _x(share: float) -> float:
-    return LEFT + share * (WIDTH - LEFT - RIGHT)
-
-
-def _y(share: float) -> float:
-    return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
 
 def _ceiling(value: float) -> float:
     """Return the next round number, one that has round quarters."""
-    power = 10 ** math.floor(math.log10(value)) if value > 0 else 1
-    return next((step * power for step in (1, 2, 4, 6, 8) if step * power >= value), 10 * power)
+    return round_up(value, (1, 2, 4, 6, 8))

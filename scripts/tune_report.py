@@ -7,7 +7,7 @@ import math
 from rich.text import Text
 
 from scripts.console import out, say, seconds_text, width_of
-from scripts.load_test.plan import ClosedLoop, OpenLoop
+from scripts.load_test.arrivals import ClosedLoop, OpenLoop
 from scripts.tables import Column, table_lines
 from scripts.tune_bench import told
 from scripts.tune_choice import MIN_GAIN, Measured

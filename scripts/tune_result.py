@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.load_test.plan import ClosedLoop, OpenLoop
+from scripts.load_test.arrivals import ClosedLoop, OpenLoop
 from scripts.tune_choice import MIN_GAIN, Goal, Measured
 
 

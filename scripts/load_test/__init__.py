@@ -1,17 +1,21 @@
 """A counted load: requests sent on a schedule or by N connections, every one of them accounted for.
 
-`run_load` inside an event loop, `run` without one; what was planned is a `LoadPlan`, what happened a
-`LoadResult`.
+`run_load` inside an event loop, `run` without one, `run_in_processes` where one core is too few; what was
+planned is a `LoadPlan`, what happened a `LoadResult`.
 """
 
+from scripts.load_test.arrivals import ClosedLoop, Constant, OpenLoop, Poisson, Ramp
 from scripts.load_test.errors import ErrorKind, LoadPlanError, LoadTargetError
-from scripts.load_test.plan import Body, ClosedLoop, LoadPlan, OpenLoop
+from scripts.load_test.plan import Body, LoadPlan
+from scripts.load_test.processes import run_in_processes
+from scripts.load_test.progress import LoadProgress
 from scripts.load_test.result import GeneratorHealth, Latency, LoadResult, VersionAnswers
-from scripts.load_test.run import LoadProgress, run, run_load
+from scripts.load_test.run import run, run_load
 
 __all__ = [
     "Body",
     "ClosedLoop",
+    "Constant",
     "ErrorKind",
     "GeneratorHealth",
     "Latency",
@@ -21,7 +25,10 @@ __all__ = [
     "LoadResult",
     "LoadTargetError",
     "OpenLoop",
+    "Poisson",
+    "Ramp",
     "VersionAnswers",
     "run",
+    "run_in_processes",
     "run_load",
 ]

@@ -6,11 +6,12 @@ It finds out how much a server can do; what it says of latency is true only of c
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 
+from scripts.load_test.arrivals import ClosedLoop, Share
 from scripts.load_test.connection import Connection
 from scripts.load_test.errors import ErrorKind
-from scripts.load_test.plan import ClosedLoop
 from scripts.load_test.pool import Pool
 from scripts.load_test.recorder import Recorder
 
@@ -22,14 +23,22 @@ class ClosedLoopDriver:
     """Keeps ``connections`` busy until the time is over; latency counts from the actual send."""
 
     def __init__(
-        self, arrivals: ClosedLoop, requests: Sequence[bytes], recorder: Recorder, pool: Pool
+        self,
+        arrivals: ClosedLoop,
+        requests: Sequence[bytes],
+        recorder: Recorder,
+        pool: Pool,
+        share: Share,
+        *,
+        is_open_ended: bool,
     ) -> None:
-        self._connections = arrivals.connections
+        self._connections = share.of_connections(arrivals.connections)
+        self._first_body = share.index
         self._requests = requests
         self._recorder = recorder
         self._pool = pool
         self._loop = asyncio.get_running_loop()
-        self._end = recorder.started + arrivals.duration_seconds
+        self._end = math.inf if is_open_ended else recorder.started + arrivals.duration_seconds
         self._begun = 0
 
     @property
@@ -45,7 +54,7 @@ class ClosedLoopDriver:
         """See Driver."""
         now = self._loop.time()
         if now < self._end and not connection.is_closing:
-            request = self._requests[self._begun % len(self._requests)]
+            request = self._requests[(self._first_body + self._begun) % len(self._requests)]
             self._begun += 1
             self._pool.send(connection, request, now, now)
 
@@ -57,11 +66,15 @@ class ClosedLoopDriver:
         """See Driver; it counts as a request, or a server that is down would look like one without load."""
         now = self._loop.time()
         self._begun += 1
-        self._recorder.failed(kind, now)
+        self._recorder.failed(kind, now, now)
         self._loop.call_later(RECONNECT_SECONDS, self._open)
 
     def sweep(self, now: float) -> None:
         """See Driver."""
+
+    def end_at(self, at: float) -> None:
+        """See Driver."""
+        self._end = min(self._end, at)
 
     def stop(self) -> None:
         """See Driver."""

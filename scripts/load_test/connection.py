@@ -1,4 +1,4 @@
-"""One keep-alive connection: a request out, its answer in, and what became of it.
+"""One connection: a request out, its answer in, and what became of it; kept alive, over HTTP/1.1.
 
 Not httpx: pre-encoded bytes and a reader that only counts cost a tenth.
 """
@@ -23,8 +23,8 @@ class ConnectionOwner(Protocol):
     def answered(self, connection: Connection, answer: Answer) -> None:
         """The request in flight has its answer."""
 
-    def failed(self, connection: Connection, kind: ErrorKind) -> None:
-        """The request in flight will have no answer; the connection is given up."""
+    def failed(self, connection: Connection, kind: str) -> None:
+        """The request in flight will have no answer."""
 
     def free(self, connection: Connection) -> None:
         """It can carry its next request."""
@@ -33,39 +33,61 @@ class ConnectionOwner(Protocol):
         """It is gone, whoever closed it."""
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(Protocol):
     """Carries one request at a time.
 
     ``intended`` and ``sent`` are when the request in flight was due and was written, ``begun`` when the connection
     was asked for, in the loop's time.
     """
 
-    def __init__(self, owner: ConnectionOwner, begun: float = 0.0) -> None:
+    begun: float
+    in_flight: bool
+    intended: float
+    sent: float
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it can carry nothing more."""
+
+    def send(self, request: bytes, intended: float, now: float) -> None:
+        """Write a request."""
+
+    def give_up(self, kind: ErrorKind) -> None:
+        """End it without an answer to the request in flight."""
+
+    def close(self) -> None:
+        """End it, as nothing is in flight."""
+
+
+class HttpConnection(asyncio.BufferedProtocol):
+    """See Connection."""
+
+    def __init__(self, owner: ConnectionOwner) -> None:
         self._owner = owner
-        self.begun = begun
         # A buffer of our own: asyncio's plain protocols allocate 256 KiB for each read.
         self._buffer = bytearray(READ_BYTES)
         self._view = memoryview(self._buffer)
         self._reader = AnswerReader()
         self._transport: asyncio.Transport  # from the moment that the owner knows of it
+        self.begun = 0.0
         self.in_flight = False
         self.intended = 0.0
         self.sent = 0.0
 
     @property
     def is_closing(self) -> bool:
-        """Whether it can carry nothing more."""
+        """See Connection."""
         return self._transport.is_closing()
 
     def send(self, request: bytes, intended: float, now: float) -> None:
-        """Write a request."""
+        """See Connection."""
         self.in_flight = True
         self.intended = intended
         self.sent = now
         self._transport.write(request)
 
     def give_up(self, kind: ErrorKind) -> None:
-        """End it without an answer to the request in flight."""
+        """See Connection."""
         self.in_flight = False
         self._owner.failed(self, kind)
         self.abort()
@@ -75,7 +97,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.abort()
 
     def close(self) -> None:
-        """End it, as nothing is in flight."""
+        """See Connection."""
         self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -5,6 +5,9 @@
     StatehouseError                    (models.errors)
     ├── LoadPlanError                  a plan that cannot be run, with every reason
     ├── LoadTargetError                where the load should go cannot be found
+    ├── LoadGeneratorError             a process of the generator died
+    ├── GrpcMissingError               the extra that gRPC needs is not installed
+    ├── FailIfError                    conditions that cannot be read, with every reason
     └── AnswerSyntaxError              bytes that are no HTTP/1.1 answer; becomes ErrorKind.NOT_HTTP
 
 What happens to single requests is no exception: it is counted, by ErrorKind.
@@ -23,6 +26,18 @@ class LoadPlanError(ProblemsError):
 
 class LoadTargetError(StatehouseError):
     """Where the load should go cannot be found."""
+
+
+class LoadGeneratorError(StatehouseError):
+    """A process of the generator died, and with it what it had counted."""
+
+
+class GrpcMissingError(StatehouseError):
+    """The extra that gRPC needs is not installed."""
+
+
+class FailIfError(ProblemsError):
+    """Conditions that cannot be read."""
 
 
 class AnswerSyntaxError(StatehouseError):

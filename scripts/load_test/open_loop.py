@@ -9,9 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
+from scripts.load_test.arrivals import OpenLoop, Share
 from scripts.load_test.connection import Connection
 from scripts.load_test.errors import ErrorKind
-from scripts.load_test.plan import OpenLoop
 from scripts.load_test.pool import Pool
 from scripts.load_test.recorder import Recorder
 
@@ -29,10 +29,17 @@ class OpenLoopDriver:
         max_wait_seconds: float,
         recorder: Recorder,
         pool: Pool,
+        share: Share,
+        *,
+        is_open_ended: bool,
     ) -> None:
-        self._offsets = arrivals.offsets_seconds()
+        self._offsets = arrivals.offsets_seconds()  # of all processes
+        self._lap_seconds = arrivals.duration_seconds
+        self._share = share
+        ours = len(range(share.index, len(self._offsets), share.count))
+        self._count: int | None = None if is_open_ended else ours
         self._requests = requests
-        self._max_connections = arrivals.max_connections
+        self._max_connections = max(share.of_connections(arrivals.max_connections), 1)
         self._max_wait_seconds = max_wait_seconds
         self._recorder = recorder
         self._pool = pool
@@ -43,8 +50,8 @@ class OpenLoopDriver:
 
     @property
     def planned_count(self) -> int:
-        """See Driver."""
-        return len(self._offsets)
+        """See Driver; without an end it grows."""
+        return self._next if self._count is None else self._count
 
     def start(self) -> None:
         """See Driver."""
@@ -72,8 +79,8 @@ class OpenLoopDriver:
     def not_connected(self, kind: ErrorKind) -> None:
         """See Driver; the request that has waited longest is the one that this connection was for."""
         if self._waiting:
-            self._waiting.popleft()
-            self._recorder.failed(kind, self._loop.time())
+            _, due = self._waiting.popleft()
+            self._recorder.failed(kind, due, self._loop.time())
         self._open_where_needed()
 
     def sweep(self, now: float) -> None:
@@ -81,24 +88,31 @@ class OpenLoopDriver:
         self._drop_expired(now)
         self._open_where_needed()
 
+    def end_at(self, at: float) -> None:
+        """See Driver."""
+        if self._count is None:
+            self._count = self._next
+            while self._due(self._count) < at:
+                self._count += 1
+
     def stop(self) -> None:
         """See Driver."""
         now = self._loop.time()
-        unsent = len(self._waiting) + self.planned_count - self._next
+        self._recorder.unsent((due for _, due in self._waiting), now)
+        self._recorder.unsent(map(self._due, range(self._next, self.planned_count)), now)
+        self._count = self.planned_count
         self._waiting.clear()
         self._next = self.planned_count
-        if unsent:
-            self._recorder.unsent(unsent, now)
 
     def is_finished(self, now: float) -> bool:
         """See Driver."""
-        return self._next == self.planned_count and not self._waiting and not self._pool.in_flight_count
+        return self._next == self._count and not self._waiting and not self._pool.in_flight_count
 
     def _release(self) -> None:
         for _ in range(BATCH):
-            if self._next == self.planned_count:
+            if self._next == self._count:
                 return
-            due = self._recorder.started + self._offsets[self._next]
+            due = self._due(self._next)
             now = self._loop.time()
             if due > now:
                 self._loop.call_at(due, self._release)
@@ -107,6 +121,10 @@ class OpenLoopDriver:
             self._begin(self._next, due, now)
             self._next += 1
         self._loop.call_soon(self._release)
+
+    def _due(self, index: int) -> float:
+        lap, at = divmod(index * self._share.count + self._share.index, len(self._offsets))
+        return self._recorder.started + lap * self._lap_seconds + self._offsets[at]
 
     def _begin(self, index: int, due: float, now: float) -> None:
         while self._idle:
@@ -118,7 +136,8 @@ class OpenLoopDriver:
         self._open_where_needed()
 
     def _send(self, connection: Connection, index: int, due: float, now: float) -> None:
-        self._pool.send(connection, self._requests[index % len(self._requests)], due, now)
+        of_all = index * self._share.count + self._share.index
+        self._pool.send(connection, self._requests[of_all % len(self._requests)], due, now)
 
     def _open_where_needed(self) -> None:
         needed = min(len(self._waiting), MAX_CONNECTING)
@@ -127,5 +146,5 @@ class OpenLoopDriver:
 
     def _drop_expired(self, now: float) -> None:
         while self._waiting and now - self._waiting[0][1] > self._max_wait_seconds:
-            self._waiting.popleft()
-            self._recorder.unsent(1, now)
+            _, due = self._waiting.popleft()
+            self._recorder.unsent([due], now)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from scripts.load_test.arrivals import ClosedLoop, OpenLoop
 from scripts.load_test.errors import LoadPlanError
 
-MAX_REQUESTS = 50_000_000  # a schedule is held in memory, 8 bytes per request
-MAX_CONNECTIONS = 10_000
-DEFAULT_OPEN_CONNECTIONS = 256
 DEFAULT_TIMEOUT_SECONDS = 10.0
 
 
@@ -25,45 +22,11 @@ class Body(NamedTuple):
 
 
 @dataclass(frozen=True)
-class OpenLoop:
-    """Arrivals on a fixed schedule, whatever the server does: rate × duration requests, evenly spaced."""
+class GrpcCall:
+    """Whom a request asks over TorchServe's gRPC: a model's default version."""
 
-    rate_per_second: float
-    duration_seconds: float
-    max_connections: int = DEFAULT_OPEN_CONNECTIONS
-
-    @property
-    def request_count(self) -> int:
-        """How many requests there will be."""
-        return round(self.rate_per_second * self.duration_seconds)
-
-    def offsets_seconds(self) -> Sequence[float]:
-        """Return when each request is to be sent, in seconds from the start, ascending."""
-        return array("d", (index / self.rate_per_second for index in range(self.request_count)))
-
-    def problems(self) -> list[str]:
-        """Return all that is wrong with it."""
-        found = _duration_problems(self.duration_seconds) + _connection_problems(self.max_connections)
-        if not (math.isfinite(self.rate_per_second) and self.rate_per_second > 0):
-            return [*found, f"the rate is {self.rate_per_second:g} requests per second; expected more than 0"]
-        if not found and not 1 <= self.request_count <= MAX_REQUESTS:
-            found.append(
-                f"{self.rate_per_second:g} per second for {self.duration_seconds:g} s are "
-                f"{self.request_count} requests; expected 1 to {MAX_REQUESTS}"
-            )
-        return found
-
-
-@dataclass(frozen=True)
-class ClosedLoop:
-    """Connections that each send their next request when the last one is answered."""
-
-    connections: int
-    duration_seconds: float
-
-    def problems(self) -> list[str]:
-        """Return all that is wrong with it."""
-        return _duration_problems(self.duration_seconds) + _connection_problems(self.connections)
+    model: str
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -72,7 +35,8 @@ class LoadPlan:
 
     ``bodies`` are sent in turn, as POST. ``timeout_seconds`` is how long a request waits for its answer, and
     a connection for being made; ``max_wait_seconds`` (the same, if None) is how long a request that is due
-    waits for a free connection before it counts as unsent. LoadPlanError names every problem.
+    waits for a free connection before it counts as unsent. With ``grpc`` requests go there by that protocol,
+    and ``path`` is only told. LoadPlanError names every problem.
     """
 
     host: str
@@ -82,6 +46,7 @@ class LoadPlan:
     arrivals: OpenLoop | ClosedLoop
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     max_wait_seconds: float | None = None
+    grpc: GrpcCall | None = None
 
     def __post_init__(self) -> None:
         problems = [*self._target_problems(), *self.arrivals.problems()]
@@ -110,7 +75,7 @@ class LoadPlan:
     @property
     def url(self) -> str:
         """Where the requests go."""
-        return f"http://{self._authority}{self.path}"
+        return f"{'grpc' if self.grpc else 'http'}://{self._authority}{self.path}"
 
     @property
     def waiting_seconds(self) -> float:
@@ -119,6 +84,10 @@ class LoadPlan:
 
     def encode_requests(self) -> tuple[bytes, ...]:
         """Return the bytes of each request, one per body."""
+        if self.grpc is not None:
+            from scripts.load_test.grpc_messages import encode_request
+
+            return tuple(encode_request(self.grpc.model, body.content) for body in self.bodies)
         return tuple(self._encode(body) for body in self.bodies)
 
     @property
@@ -150,15 +119,3 @@ class LoadPlan:
 
 def _is_one_word(text: str) -> bool:
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
-
-
-def _duration_problems(seconds: float) -> list[str]:
-    if math.isfinite(seconds) and seconds > 0:
-        return []
-    return [f"the duration is {seconds:g} s; expected more than 0"]
-
-
-def _connection_problems(connections: int) -> list[str]:
-    if 1 <= connections <= MAX_CONNECTIONS:
-        return []
-    return [f"there are {connections} connections; expected 1 to {MAX_CONNECTIONS}"]

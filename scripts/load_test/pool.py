@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from scripts.load_test.answer import Answer
-from scripts.load_test.connection import Connection
+from scripts.load_test.connection import Connection, ConnectionOwner
 from scripts.load_test.errors import ErrorKind
 from scripts.load_test.recorder import Recorder
 
-Address = tuple[Any, ...]
+# Makes a connection to where the load goes, or says why there is none; it takes as long as it takes.
+Connect = Callable[[ConnectionOwner], Awaitable[Connection | ErrorKind]]
 
 
 class Driver(Protocol):
@@ -35,6 +37,9 @@ class Driver(Protocol):
     def sweep(self, now: float) -> None:
         """Called many times a second."""
 
+    def end_at(self, at: float) -> None:
+        """Send what is due before ``at`` and nothing more: an open end has become known."""
+
     def stop(self) -> None:
         """Send nothing more."""
 
@@ -43,10 +48,10 @@ class Driver(Protocol):
 
 
 class Pool:
-    """The connections to one address."""
+    """The connections that ``connect`` makes."""
 
-    def __init__(self, address: Address, timeout_seconds: float, recorder: Recorder) -> None:
-        self._host, self._port = address[:2]
+    def __init__(self, connect: Connect, timeout_seconds: float, recorder: Recorder) -> None:
+        self._make_connection = connect
         self._timeout_seconds = timeout_seconds
         self._recorder = recorder
         self._loop = asyncio.get_running_loop()
@@ -110,10 +115,11 @@ class Pool:
         now = self._loop.time()
         self._recorder.answered(answer, connection.intended, connection.sent, now, connection.begun)
 
-    def failed(self, connection: Connection, kind: ErrorKind) -> None:
+    def failed(self, connection: Connection, kind: str) -> None:
         """See ConnectionOwner."""
         self._in_flight -= 1
-        self._recorder.failed(kind, self._loop.time(), connection.sent, connection.begun)
+        now = self._loop.time()
+        self._recorder.failed(kind, connection.intended, now, connection.sent, connection.begun)
 
     def free(self, connection: Connection) -> None:
         """See ConnectionOwner."""
@@ -133,23 +139,23 @@ class Pool:
         begun = self._loop.time()
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                _, connection = await self._loop.create_connection(
-                    lambda: Connection(self, begun), self._host, self._port
-                )
+                made = await self._make_connection(self)
         except TimeoutError:
             return ErrorKind.CONNECTION_TIMEOUT
         except ConnectionRefusedError:
             return ErrorKind.CONNECTION_REFUSED
         except OSError:
             return ErrorKind.CONNECTION_FAILED
-        return connection
+        if not isinstance(made, ErrorKind):
+            made.begun = begun
+        return made
 
     def _connected(self, task: asyncio.Task[Connection | ErrorKind]) -> None:
         self._connecting.discard(task)
         if self.driver is None or task.cancelled():
             return
         outcome = task.result()
-        if isinstance(outcome, Connection):
-            self.driver.free(outcome)
-        else:
+        if isinstance(outcome, ErrorKind):
             self.driver.not_connected(outcome)
+        else:
+            self.driver.free(outcome)

@@ -1,94 +1,69 @@
-"""Counts everything that happens during a load, as it happens."""
+"""Takes everything that happens during a load, as it happens."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scripts.load_test.answer import Answer
-from scripts.load_test.errors import ErrorKind
-from scripts.load_test.histogram import DurationHistogram
-from scripts.load_test.tally import Tally
+from scripts.load_test.samples import UNSENT, Floats, Outcome, SampleRows, Samples, merge_samples
 
-MAX_TALLIES = 256
-SERVER_ERROR = 500
-OTHER_VERSIONS = "(others)"  # when a server names more versions than can be told apart
-
-Key = tuple[int, str | None]
+_NOT_SENT = math.nan
 
 
 @dataclass
 class Recorder:
-    """One load's counts; ``started`` and all times are the event loop's, on the machine's monotonic clock.
+    """One process's load; ``started`` and all times are the event loop's, on the machine's monotonic clock.
 
     Every request ends as exactly one of answered, failed, unsent.
     """
 
     started: float
-    tallies: dict[Key, Tally] = field(default_factory=dict)
-    errors: Counter[ErrorKind] = field(default_factory=Counter)
+    rows: SampleRows = field(default_factory=SampleRows)
     answered_count: int = 0
+    failed_count: int = 0
     sent_count: int = 0
     unsent_count: int = 0
     waited_count: int = 0
     longest_wait_seconds: float = 0.0
-    longest_gap_seconds: float = 0.0
-    longest_gap_began: float = 0.0
     connections_opened: int = 0
     connections_lost: int = 0
     reconnects: int = 0
-    lateness: DurationHistogram = field(default_factory=DurationHistogram)
-    # Of what failed, and of what was answered with a 5xx: when the last was sent, and when the connection was begun
-    # that was begun last. Who kills a server knows by these what he may be blamed for.
-    last_failed_sent: float = -math.inf
-    last_failed_connected: float = -math.inf
-
-    def __post_init__(self) -> None:
-        self.ended = self.longest_gap_began = self._last_answer = self.started
-
-    @property
-    def failed_count(self) -> int:
-        """How many requests got no answer, though they were sent or nothing could be connected to."""
-        return self.errors.total()
-
-    @property
-    def resolved_count(self) -> int:
-        """How many requests have ended, in whatever way."""
-        return self.answered_count + self.failed_count + self.unsent_count
+    lateness: array[float] = field(default_factory=lambda: array("f"))
 
     def sent(self) -> None:
         """Count a request that was written."""
         self.sent_count += 1
 
     def answered(
-        self, answer: Answer, intended: float, sent: float, now: float, connected: float = -math.inf
+        self, answer: Answer, intended: float, sent: float, now: float, connected: float = math.nan
     ) -> None:
-        """Count an answer; ``connected`` is when its connection was begun."""
-        key = (answer.status, answer.version)
-        tally = self.tallies.get(key)
-        if tally is None:
-            tally = self._new_tally(key)
-        tally.add(intended, sent, now)
+        """Take an answer; ``connected`` is when its connection was begun."""
         self.answered_count += 1
-        if answer.status >= SERVER_ERROR:
-            self._not_served(sent, connected)
-        self._end_gap(now)
-        self._last_answer = self.ended = now
+        self.rows.add(Outcome(answer.status, answer.version), intended, sent, now, connected)
 
     def failed(
-        self, kind: ErrorKind, now: float, sent: float | None = None, connected: float | None = None
+        self,
+        kind: str,
+        intended: float,
+        now: float,
+        sent: float = _NOT_SENT,
+        connected: float = math.nan,
     ) -> None:
-        """Count a request that will have no answer; ``sent`` and ``connected`` are None where it had no connection."""
-        self.errors[kind] += 1
-        self.ended = now
-        self._not_served(now if sent is None else sent, now if connected is None else connected)
+        """Take a request that will have no answer."""
+        self.failed_count += 1
+        self.rows.add(Outcome(None, None, kind), intended, sent, now, connected)
 
-    def unsent(self, count: int, now: float) -> None:
-        """Count requests that were due, or would have been, and were never sent."""
-        self.unsent_count += count
-        self.ended = now
+    def unsent(self, intended: Iterable[float], now: float) -> None:
+        """Take requests that were due, or would have been, and were never sent."""
+        for due in intended:
+            self.unsent_count += 1
+            self.rows.add(Outcome(None, None, UNSENT), due, _NOT_SENT, now)
 
     def connection_opened(self) -> None:
         """Count a connection; it is a reconnect while fewer were made again than were lost."""
@@ -106,31 +81,58 @@ class Recorder:
         self.longest_wait_seconds = max(self.longest_wait_seconds, seconds)
 
     def late(self, seconds: float) -> None:
-        """Count how late the generator itself came to do what was due."""
-        self.lateness.record(seconds)
+        """Take how late the generator itself came to do what was due."""
+        self.lateness.append(seconds)
 
-    def finish(self) -> None:
-        """Take the time from the last answer to the end as a gap too."""
-        self._end_gap(self.ended)
+    def recording(self, *, planned: int, cpu_share: float, interrupted: bool) -> Recording:
+        """Return it all, now that it is over."""
+        return Recording(
+            started_monotonic_seconds=self.started,
+            samples=self.rows.samples(self.started),
+            planned=planned,
+            sent=self.sent_count,
+            waited=self.waited_count,
+            longest_wait_seconds=self.longest_wait_seconds,
+            connections_opened=self.connections_opened,
+            connections_lost=self.connections_lost,
+            reconnects=self.reconnects,
+            lateness=np.array(self.lateness),
+            cpu_shares=(cpu_share,),
+            interrupted=interrupted,
+        )
 
-    def merged(self, keys: Iterable[Key]) -> Tally:
-        """Return several tallies as one."""
-        whole = Tally()
-        for key in keys:
-            whole.merge(self.tallies[key])
-        return whole
 
-    def _not_served(self, sent: float, connected: float) -> None:
-        self.last_failed_sent = max(self.last_failed_sent, sent)
-        self.last_failed_connected = max(self.last_failed_connected, connected)
+@dataclass(frozen=True)
+class Recording:
+    """What one process recorded, or several: ``cpu_shares`` has one for each."""
 
-    def _end_gap(self, now: float) -> None:
-        gap = now - self._last_answer
-        if gap > self.longest_gap_seconds:
-            self.longest_gap_seconds = gap
-            self.longest_gap_began = self._last_answer
+    started_monotonic_seconds: float
+    samples: Samples
+    planned: int
+    sent: int
+    waited: int
+    longest_wait_seconds: float
+    connections_opened: int
+    connections_lost: int
+    reconnects: int
+    lateness: NDArray[np.float32] | Floats
+    cpu_shares: tuple[float, ...]
+    interrupted: bool
 
-    def _new_tally(self, key: Key) -> Tally:
-        if len(self.tallies) >= MAX_TALLIES:
-            key = (key[0], OTHER_VERSIONS)
-        return self.tallies.setdefault(key, Tally())
+
+def merge_recordings(parts: Sequence[Recording]) -> Recording:
+    """Return the recordings of processes that started at the same time as one."""
+    return Recording(
+        started_monotonic_seconds=parts[0].started_monotonic_seconds,
+        samples=merge_samples([part.samples for part in parts]),
+        planned=sum(part.planned for part in parts),
+        sent=sum(part.sent for part in parts),
+        waited=sum(part.waited for part in parts),
+        longest_wait_seconds=max(part.longest_wait_seconds for part in parts),
+        connections_opened=sum(part.connections_opened for part in parts),
+        connections_lost=sum(part.connections_lost for part in parts),
+        reconnects=sum(part.reconnects for part in parts),
+        lateness=np.concatenate([part.lateness for part in parts]),
+        cpu_shares=tuple(share for part in parts for share in part.cpu_shares),
+        interrupted=any(part.interrupted for part in parts),
+    )

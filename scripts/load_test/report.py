@@ -12,23 +12,32 @@ from rich.text import Text
 
 from scripts import console
 from scripts.console import seconds_text
+from scripts.load_test.arrivals import OpenLoop
+from scripts.load_test.during import DuringResult
 from scripts.load_test.histogram import Latency
-from scripts.load_test.plan import ClosedLoop, LoadPlan, OpenLoop
+from scripts.load_test.phases import ALL, Phase
+from scripts.load_test.plan import LoadPlan
+from scripts.load_test.progress import LoadProgress
 from scripts.load_test.result import LoadResult, VersionAnswers
-from scripts.load_test.run import LoadProgress
+from scripts.tables import Column, table_lines
 
 SHORT_SECONDS = 2.0  # a load that is over sooner needs no progress bar
-_COLUMNS = ("VERSION", "ANSWERS", "STATUS", "P50", "P90", "P99", "P99.9", "MAX", "SENT")
+_COLUMNS = ("VERSION", "ANSWERS", "STATUS", "P50", "P90", "P99", "P99.9", "MAX", "GAP", "SENT")
+_PHASE_COLUMNS = (
+    *(Column("PHASE"), Column("VERSION"), Column("REQUESTS", True), Column("FAILED", True)),
+    *(Column("P50", True), Column("P90", True, dispensable=1), Column("P99", True), Column("MAX", True)),
+)
 
 
 class LiveProgress:
     """A bar on the terminal, on standard error; nothing where that is no terminal, or the load is short."""
 
-    def __init__(self, plan: LoadPlan, *, shown: bool) -> None:
+    def __init__(self, plan: LoadPlan, title: str = "") -> None:
+        self._title = f"{title} · " if title else ""
         self._duration_seconds = plan.arrivals.duration_seconds
-        self._shown = shown and console.err.is_terminal and self._duration_seconds > SHORT_SECONDS
+        self._shown = console.err.is_terminal and self._duration_seconds > SHORT_SECONDS
         self._bar = Progress(
-            BarColumn(), TextColumn("{task.description}"), TimeRemainingColumn(), console=console.err,
+            BarColumn(bar_width=20), TextColumn("{task.description}"), TimeRemainingColumn(), console=console.err,
             transient=True, auto_refresh=False,
         )  # fmt: skip
         self._task = self._bar.add_task("starting", total=self._duration_seconds)
@@ -42,7 +51,12 @@ class LiveProgress:
         """Show where the load stands."""
         if not self._shown:
             return
-        text = f"{progress.answered:,} of {progress.sent:,} sent answered"
+        seconds = progress.elapsed_seconds
+        text = f"{self._title}{progress.answered:,} of {progress.sent:,} sent answered"
+        if seconds > 0:
+            text += f" · {progress.answered / seconds:,.0f}/s"
+        if progress.recent_p99_seconds is not None:
+            text += f" · p99 now {seconds_text(progress.recent_p99_seconds)}"
         bad = progress.failed + progress.unsent
         if bad:
             text += f" · [red]{bad:,} without an answer[/red]"
@@ -67,6 +81,34 @@ def print_result(result: LoadResult) -> None:
         console.out.print(Text("! ", style="bold yellow") + Text(warning + result.generator.bottleneck))
 
 
+def print_during(during: DuringResult) -> None:
+    """Print what the command did, and what each version answered before, during and after it."""
+    good = not during.exit_code
+    mark = ("✓ ", "green") if good else ("✗ ", "red")
+    how = "done" if good else f"failed with {during.exit_code}"
+    took = f" {how}, from {during.began_seconds:.2f} to {during.ended_seconds:.2f} s"
+    console.say(Text.assemble(mark, (during.command, "bold"), took))
+    if not good:
+        console.say(Text(during.output, style="red"))
+    rows = [_phase_row(phase) for phase in during.phases]
+    for line in table_lines(_PHASE_COLUMNS, rows, width=console.width_of(console.out)):
+        console.out.print(line)
+
+
+def _phase_row(phase: Phase) -> list[str | Text]:
+    style = "bold" if phase.version == ALL else ""
+    latency = phase.latency
+    values = (latency.p50_seconds, latency.p90_seconds, latency.p99_seconds, latency.max_seconds)
+    cells = (phase.version or "(none named)", f"{phase.requests:,}")
+    failed = Text(f"{phase.failed:,}", style="red" if phase.failed else style)
+    return [
+        phase.name,
+        *(Text(cell, style=style) for cell in cells),
+        failed,
+        *(Text(seconds_text(value), style=style) for value in values),
+    ]
+
+
 def _headline(result: LoadResult) -> Text:
     good = result.planned - result.failed
     style, mark = ("green", "✓ ") if not result.failed else ("red", "✗ ")
@@ -76,21 +118,16 @@ def _headline(result: LoadResult) -> Text:
     line.append(f" · {result.answers_per_second:,.1f} answers/s")
     if result.interrupted:
         line.append(" · interrupted", style="yellow")
-    return line.append(f"\n  {_load_text(result.plan)} · {result.plan.url}", style="dim")
+    return line.append(f"\n  {arrivals_text(result.plan)} · {result.plan.url}", style="dim")
 
 
-def _load_text(plan: LoadPlan) -> str:
+def arrivals_text(plan: LoadPlan) -> str:
+    """Return when a load's requests are due, for people."""
     arrivals = plan.arrivals
     seconds = f"{arrivals.duration_seconds:g} s"
     if isinstance(arrivals, OpenLoop):
-        return (
-            f"open loop, {arrivals.rate_per_second:,g} per second for {seconds}, latency from intended sends"
-        )
-    return f"closed loop, {_connections_text(arrivals)} for {seconds}, latency from actual sends"
-
-
-def _connections_text(arrivals: ClosedLoop) -> str:
-    return f"{arrivals.connections:,} connection{'s' if arrivals.connections != 1 else ''}"
+        return f"open loop, {arrivals.told} for {seconds}, latency from intended sends"
+    return f"closed loop, {arrivals.told} for {seconds}, latency from actual sends"
 
 
 def _latency_table(result: LoadResult) -> Table:
@@ -103,7 +140,13 @@ def _latency_table(result: LoadResult) -> Table:
     if len(result.versions) > 1:
         statuses = _status_text(result.statuses)
         table.add_row(
-            "all", f"{result.answered:,}", statuses, *_percentiles(result.latency), "", style="bold"
+            "all",
+            f"{result.answered:,}",
+            statuses,
+            *_percentiles(result.latency),
+            seconds_text(result.longest_gap_seconds),
+            "",
+            style="bold",
         )
     return table
 
@@ -114,6 +157,7 @@ def _version_row(version: VersionAnswers) -> tuple[str | Text, ...]:
         f"{version.answers:,}",
         _status_text(version.statuses),
         *_percentiles(version.latency),
+        seconds_text(version.longest_gap_seconds),
         f"{version.first_intended_send_seconds:.2f} – {version.last_sent_seconds:.2f} s",
     )
 
@@ -170,4 +214,7 @@ def _facts(result: LoadResult) -> list[tuple[str, str | Text]]:
 def _generator_text(result: LoadResult) -> str:
     lateness = result.generator.lateness
     late = f"{seconds_text(lateness.p50_seconds)} late at p50, {seconds_text(lateness.p99_seconds)} at p99"
-    return f"{late}, {result.generator.cpu_share:.0%} of one core"
+    shares = result.generator.cpu_shares
+    if len(shares) == 1:
+        return f"{late}, {shares[0]:.0%} of one core"
+    return f"{late}, {len(shares)} processes, {', '.join(f'{share:.0%}' for share in shares)} of a core"

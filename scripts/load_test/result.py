@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.load_test.histogram import Latency
-from scripts.load_test.plan import LoadPlan, OpenLoop
+import numpy as np
+
+from scripts.load_test.arrivals import ClosedLoop, OpenLoop
+from scripts.load_test.histogram import DurationHistogram, Latency
+from scripts.load_test.plan import LoadPlan
+from scripts.load_test.samples import Floats, Samples
 
 __all__ = ["GeneratorHealth", "Latency", "LoadResult", "VersionAnswers"]
 
@@ -20,13 +24,15 @@ BUSY_SHARE = 0.9
 class VersionAnswers:
     """The answers that one version gave; ``version`` is None for those that name none.
 
-    After a swap at offset t, ``last_sent_seconds`` of the old version tells if anything sent later got there.
+    ``longest_gap_seconds`` lies between two of them. After a swap at offset t, ``last_sent_seconds`` of the old
+    version tells if anything sent later got there.
     """
 
     version: str | None
     answers: int
     statuses: Mapping[int, int]
     latency: Latency
+    longest_gap_seconds: float
     slowest_intended_send_seconds: float
     first_intended_send_seconds: float
     last_intended_send_seconds: float
@@ -52,11 +58,16 @@ class GeneratorHealth:
 
     ``lateness``: how late it came to each send that was due (open loop), or to a timer of its own that is due
     100 times a second (closed loop).
-    ``cpu_share``: how much of one core it used.
+    ``cpu_shares``: how much of one core each of its processes used.
     """
 
     lateness: Latency
-    cpu_share: float
+    cpu_shares: tuple[float, ...]
+
+    @property
+    def cpu_share(self) -> float:
+        """How much of one core the busiest process used."""
+        return max(self.cpu_shares)
 
     @property
     def bottleneck(self) -> str | None:
@@ -69,7 +80,8 @@ class GeneratorHealth:
             )
         if self.cpu_share > BUSY_SHARE:
             return (
-                f"it used {self.cpu_share:.0%} of its one core: the server may be able to do more than this."
+                f"it used {self.cpu_share:.0%} of a core: the server may be able to do more than this. "
+                "Give it more --processes."
             )
         return None
 
@@ -77,6 +89,7 @@ class GeneratorHealth:
         """Plain data."""
         return {
             "lateness": self.lateness.to_plain(),
+            "processes": len(self.cpu_shares),
             "cpu_share": round(self.cpu_share, 3),
             "bottleneck": self.bottleneck,
         }
@@ -89,8 +102,7 @@ class LoadResult:
     ``started_*``: the offsets' zero, on the wall clock and on the monotonic clock that a machine's processes
     share. ``elapsed_seconds``: until the last request ended. ``interrupted``: it was stopped before its time.
     ``waited``: requests that were due before a connection was free. ``connections_lost``: closed before the
-    end, by either side; ``reconnects``: those opened instead. ``last_failed_*``: of the requests without an answer
-    or with a 5xx, the latest to be sent, and the latest beginning of a connection that carried one.
+    end, by either side; ``reconnects``: those opened instead. ``samples`` has each request.
     """
 
     plan: LoadPlan
@@ -115,8 +127,22 @@ class LoadResult:
     connections_lost: int
     reconnects: int
     generator: GeneratorHealth
-    last_failed_sent_seconds: float | None = None
-    last_failed_connected_seconds: float | None = None
+    samples: Samples
+
+    @property
+    def last_failed_sent_seconds(self) -> float | None:
+        """When the last was sent that got no answer or a 5xx: who kills a server knows by it what is his."""
+        return self._last_not_served(self.samples.sent)
+
+    @property
+    def last_failed_connected_seconds(self) -> float | None:
+        """When the connection was begun that was begun last, of those."""
+        return self._last_not_served(self.samples.connected)
+
+    def _last_not_served(self, when: Floats) -> float | None:
+        failed = self.samples.not_served
+        known = np.where(np.isnan(when), self.samples.ended, when)[failed]
+        return float(known.max()) if len(known) else None
 
     @property
     def answers_per_second(self) -> float:
@@ -152,6 +178,7 @@ class LoadResult:
             "statuses": {str(status): count for status, count in self.statuses.items()},
             "answers_per_second": round(self.answers_per_second, 3),
             "latency": self.latency.to_plain(),
+            "histogram": DurationHistogram(self.samples.seconds[self.samples.answered]).encoded(),
             "slowest_intended_send_seconds": _rounded(self.slowest_intended_send_seconds),
             "longest_gap_seconds": round(self.longest_gap_seconds, 6),
             "longest_gap_began_seconds": round(self.longest_gap_began_seconds, 6),
@@ -168,15 +195,22 @@ class LoadResult:
 
 
 def _plain_plan(plan: LoadPlan) -> dict[str, Any]:
-    arrivals = plan.arrivals
     return {
         "url": plan.url,
-        "loop": "open" if isinstance(arrivals, OpenLoop) else "closed",
-        **vars(arrivals),
+        **_plain_arrivals(plan.arrivals),
         "timeout_seconds": plan.timeout_seconds,
         "max_wait_seconds": plan.waiting_seconds,
         "bodies": len(plan.bodies),
     }
+
+
+def _plain_arrivals(arrivals: OpenLoop | ClosedLoop) -> dict[str, Any]:
+    if isinstance(arrivals, ClosedLoop):
+        return {"loop": "closed", **vars(arrivals)}
+    pattern = arrivals.pattern
+    plain = {key: value for key, value in vars(arrivals).items() if key != "pattern"}
+    of_pattern = {key: value for key, value in vars(pattern).items() if key != "offsets"}
+    return {"loop": "open", "arrivals": type(pattern).__name__.lower(), **plain, **of_pattern}
 
 
 def _rounded(seconds: float | None) -> float | None:

@@ -1,86 +1,89 @@
-"""From a recorder's counts to a result."""
+"""From what was recorded to a result."""
 
 from __future__ import annotations
 
-import math
+import time
 from collections import Counter
 
+import numpy as np
+
+from scripts.load_test.histogram import latency_of
 from scripts.load_test.plan import LoadPlan
-from scripts.load_test.recorder import Recorder
+from scripts.load_test.recorder import Recording
 from scripts.load_test.result import GeneratorHealth, LoadResult, VersionAnswers
+from scripts.load_test.samples import UNSENT, Floats, Mask, Samples
 
 
-def summarise(
-    plan: LoadPlan,
-    recorder: Recorder,
-    *,
-    planned: int,
-    interrupted: bool,
-    started_unix_seconds: float,
-    cpu_share: float,
-) -> LoadResult:
-    """Return what ``recorder`` counted, in seconds from the start."""
-    recorder.finish()
-    started = recorder.started
-    everything = recorder.merged(recorder.tallies)
+def summarise(plan: LoadPlan, recording: Recording) -> LoadResult:
+    """Return what was recorded, in seconds from the start."""
+    samples = recording.samples
+    answered = samples.answered
+    elapsed_seconds = float(samples.ended.max()) if len(samples) else 0.0
+    gap_seconds, gap_began_seconds = longest_gap(samples.ended[answered], 0.0, elapsed_seconds)
+    counts = samples.counts()
+    errors = Counter({outcome.error: count for outcome, count in counts.items() if outcome.error})
+    unsent = errors.pop(UNSENT, 0)
     return LoadResult(
         plan=plan,
-        started_unix_seconds=started_unix_seconds,
-        started_monotonic_seconds=started,
-        elapsed_seconds=recorder.ended - started,
-        interrupted=interrupted,
-        planned=planned,
-        sent=recorder.sent_count,
-        answered=recorder.answered_count,
-        errors={kind.value: count for kind, count in recorder.errors.most_common()},
-        unsent=recorder.unsent_count,
-        statuses=_statuses(recorder),
-        versions=_versions(recorder),
-        latency=everything.durations.summary(),
-        slowest_intended_send_seconds=everything.slowest_intended - started if everything.count else None,
-        longest_gap_seconds=recorder.longest_gap_seconds,
-        longest_gap_began_seconds=recorder.longest_gap_began - started,
-        waited=recorder.waited_count,
-        longest_wait_seconds=recorder.longest_wait_seconds,
-        connections_opened=recorder.connections_opened,
-        connections_lost=recorder.connections_lost,
-        reconnects=recorder.reconnects,
-        generator=GeneratorHealth(recorder.lateness.summary(), cpu_share),
-        last_failed_sent_seconds=_since(started, recorder.last_failed_sent),
-        last_failed_connected_seconds=_since(started, recorder.last_failed_connected),
+        started_unix_seconds=recording.started_monotonic_seconds + time.time() - time.monotonic(),
+        started_monotonic_seconds=recording.started_monotonic_seconds,
+        elapsed_seconds=elapsed_seconds,
+        interrupted=recording.interrupted,
+        planned=recording.planned,
+        sent=recording.sent,
+        answered=int(answered.sum()),
+        errors={str(kind): count for kind, count in errors.most_common()},
+        unsent=unsent,
+        statuses=_statuses(samples),
+        versions=tuple(_version(samples, version) for version in samples.versions()),
+        latency=latency_of(samples.seconds[answered]),
+        slowest_intended_send_seconds=_slowest_due(samples, answered) if answered.any() else None,
+        longest_gap_seconds=gap_seconds,
+        longest_gap_began_seconds=gap_began_seconds,
+        waited=recording.waited,
+        longest_wait_seconds=recording.longest_wait_seconds,
+        connections_opened=recording.connections_opened,
+        connections_lost=recording.connections_lost,
+        reconnects=recording.reconnects,
+        generator=GeneratorHealth(latency_of(recording.lateness), recording.cpu_shares),
+        samples=samples,
     )
 
 
-def _since(started: float, when: float) -> float | None:
-    return when - started if math.isfinite(when) else None
+def longest_gap(ended: Floats, begin: float, end: float) -> tuple[float, float]:
+    """Return the longest time from ``begin`` to ``end`` without an answer, and when it began."""
+    times = np.concatenate([[begin], np.sort(ended), [end]])
+    gaps = np.diff(times)
+    longest = int(gaps.argmax())
+    return max(float(gaps[longest]), 0.0), float(times[longest])
 
 
-def _statuses(recorder: Recorder) -> dict[int, int]:
+def _statuses(samples: Samples, among: Mask | None = None) -> dict[int, int]:
     counts: Counter[int] = Counter()
-    for (status, _), tally in recorder.tallies.items():
-        counts[status] += tally.count
+    for outcome, count in samples.counts(among).items():
+        if outcome.status is not None:
+            counts[outcome.status] += count
     return dict(sorted(counts.items()))
 
 
-def _versions(recorder: Recorder) -> tuple[VersionAnswers, ...]:
-    """Return what each version answered, in the order of their first answers."""
-    names = dict.fromkeys(version for _, version in recorder.tallies)
-    return tuple(_version(recorder, name) for name in names)
-
-
-def _version(recorder: Recorder, version: str | None) -> VersionAnswers:
-    keys = [key for key in recorder.tallies if key[1] == version]
-    tally = recorder.merged(keys)
-    started = recorder.started
+def _version(samples: Samples, version: str | None) -> VersionAnswers:
+    mask = samples.of_version(version)
+    due, ended = samples.due[mask], samples.ended[mask]
+    first, last = float(ended.min()), float(ended.max())
     return VersionAnswers(
         version=version,
-        answers=tally.count,
-        statuses={status: recorder.tallies[status, version].count for status, _ in sorted(keys, key=str)},
-        latency=tally.durations.summary(),
-        slowest_intended_send_seconds=tally.slowest_intended - started,
-        first_intended_send_seconds=tally.first_intended - started,
-        last_intended_send_seconds=tally.last_intended - started,
-        last_sent_seconds=tally.last_sent - started,
-        first_answer_seconds=tally.first_answer - started,
-        last_answer_seconds=tally.last_answer - started,
+        answers=int(mask.sum()),
+        statuses=_statuses(samples, mask),
+        latency=latency_of(samples.seconds[mask]),
+        longest_gap_seconds=longest_gap(ended, first, last)[0],
+        slowest_intended_send_seconds=_slowest_due(samples, mask),
+        first_intended_send_seconds=float(due.min()),
+        last_intended_send_seconds=float(due.max()),
+        last_sent_seconds=float(samples.sent[mask].max()),
+        first_answer_seconds=first,
+        last_answer_seconds=last,
     )
+
+
+def _slowest_due(samples: Samples, mask: Mask) -> float:
+    return float(samples.due[mask][samples.seconds[mask].argmax()])

@@ -3,32 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from handlers.golden import read_golden
 from scripts.control import ControlClient
 from scripts.errors import ArgumentError, CommandError
-from scripts.load_test.plan import Body, ClosedLoop, LoadPlan, OpenLoop
+from scripts.load_test.arrivals import ClosedLoop, Constant, OpenLoop, Poisson, Ramp
+from scripts.load_test.errors import GrpcMissingError
+from scripts.load_test.inputs import read_inputs
+from scripts.load_test.plan import Body, GrpcCall, LoadPlan
+from scripts.load_test.schedule import read_schedule
 from scripts.names import check_name, check_version
-from scripts.predict import content_type_of
 from scripts.project import Project
 
 
-def choose_arrivals(
-    *, rate: float | None, connections: int | None, duration_seconds: float
-) -> OpenLoop | ClosedLoop:
-    """Return what ``--rate`` or ``--connections`` means; ArgumentError unless exactly one is given."""
-    if rate is not None and connections is None:
-        return OpenLoop(rate, duration_seconds)
-    if connections is not None and rate is None:
-        return ClosedLoop(connections, duration_seconds)
-    given = "both were given" if rate is not None else "neither was given"
-    raise ArgumentError(
-        f"A load has a --rate or --connections; {given}. Give --rate 500 for so many requests per second, "
-        "whatever the server does, or --connections 64 for clients that wait for each answer."
-    )
+@dataclass(frozen=True)
+class ArrivalOptions:
+    """What the command line says of when requests are due; None is what it does not say."""
+
+    duration_seconds: float
+    rate: float | None = None
+    poisson: bool = False
+    seed: int = 0
+    ramp_to: float | None = None
+    schedule: Path | None = None
+    connections: int | None = None
+
+
+def choose_arrivals(options: ArrivalOptions) -> OpenLoop | ClosedLoop:
+    """Return the loop that is meant; ArgumentError unless exactly one is."""
+    given = {
+        "--rate": options.rate is not None,
+        "--connections": options.connections is not None,
+        "--schedule": options.schedule is not None,
+    }
+    chosen = [option for option, is_given in given.items() if is_given]
+    if len(chosen) != 1:
+        told = f"{' and '.join(chosen)} were given" if chosen else "none was given"
+        raise ArgumentError(
+            f"A load has a --rate, --connections or a --schedule; {told}. Give --rate 500 for so many requests per "
+            "second, whatever the server does, or --connections 64 for clients that wait for each answer."
+        )
+    if (options.poisson or options.ramp_to is not None) and options.rate is None:
+        raise ArgumentError(f"--poisson and --ramp-to go with --rate; {chosen[0]} was given.")
+    if options.schedule is not None:
+        return read_schedule(options.schedule)
+    if options.rate is not None:
+        return OpenLoop(options.rate, options.duration_seconds, pattern=_pattern(options))
+    return ClosedLoop(options.connections or 0, options.duration_seconds)
+
+
+def _pattern(options: ArrivalOptions) -> Constant:
+    if options.poisson and options.ramp_to is not None:
+        raise ArgumentError("--poisson and --ramp-to do not go together: give one of them.")
+    if options.ramp_to is not None:
+        return Ramp(options.ramp_to)
+    return Poisson(options.seed) if options.poisson else Constant()
 
 
 def plan_for(
@@ -36,28 +68,49 @@ def plan_for(
     arrivals: OpenLoop | ClosedLoop,
     *,
     deployment_file: Path,
-    body_files: Sequence[Path],
+    inputs: Sequence[str] = (),
     timeout_seconds: float,
+    grpc: bool = False,
 ) -> LoadPlan:
-    """Return the load on ``NAME`` or ``NAME/VERSION``: the files given, or the version's golden examples.
+    """Return the load on ``NAME`` or ``NAME/VERSION``: the inputs given, or the version's golden examples.
 
-    Raises NameRuleError, NotServingError, CommandError (no such version is served), ArgumentError (a file),
-    LoadPlanError, StoreError, GoldenMismatchError.
+    Raises NameRuleError, NotServingError, CommandError (no such version is served), ArgumentError (an input),
+    LoadPlanError, StoreError, GoldenMismatchError, GrpcMissingError.
     """
     name, _, version = target.partition("/")
     check_name(name)
     if version:
         check_version(version)
-    status = ControlClient(deployment_file).status()
+    client = ControlClient(deployment_file)
+    status = client.status()
     golden_version = _served_version(status, name, version)
-    if body_files:
-        bodies = [_read_body(file) for file in body_files]
+    published = Project.of_deployment(deployment_file).store.get(name, golden_version)
+    bodies = read_inputs(inputs, published.golden_path)
+    if grpc:
+        plan = _grpc_plan(client, status, name, version, bodies, arrivals)
     else:
-        published = Project.of_deployment(deployment_file).store.get(name, golden_version)
-        examples = read_golden(published.golden_path).examples
-        bodies = [Body(example.body, example.content_type) for example in examples]
-    plan = LoadPlan.for_url(f"{status['front']}/predictions/{target}", bodies, arrivals)
+        plan = LoadPlan.for_url(f"{status['front']}/predictions/{target}", bodies, arrivals)
     return replace(plan, timeout_seconds=timeout_seconds)
+
+
+def _grpc_plan(
+    client: ControlClient,
+    status: dict[str, Any],
+    name: str,
+    version: str,
+    bodies: Sequence[Body],
+    arrivals: OpenLoop | ClosedLoop,
+) -> LoadPlan:
+    if find_spec("grpc") is None:
+        raise GrpcMissingError("--grpc needs grpcio, which is not installed: pip install 'statehouse[grpc]'.")
+    if version:
+        raise ArgumentError(
+            f"--grpc reaches the default version of {name} only: TorchServe knows {version} by other names there. "
+            f"Give {name} without a version, or leave out --grpc."
+        )
+    host, _, port = str(status["grpc"]).rpartition(":")
+    call = GrpcCall(name, client.inference_token())
+    return LoadPlan(host, int(port), f"/{name}", tuple(bodies), arrivals, grpc=call)
 
 
 def _served_version(status: dict[str, Any], name: str, version: str) -> str:
@@ -67,13 +120,3 @@ def _served_version(status: dict[str, Any], name: str, version: str) -> str:
     served = ", ".join(f"{row['name']}/{row['version']}" for row in status["models"]) or "nothing"
     wanted = f"{name}/{version}" if version else name
     raise CommandError(f"{wanted} is not served; served is: {served}. See `statehouse status`.")
-
-
-def _read_body(file: Path) -> Body:
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise ArgumentError(f"--body {str(file)!r} cannot be read: {error.strerror}.") from error
-    if not content:
-        raise ArgumentError(f"--body {str(file)!r} is empty; give a file with one request's body.")
-    return Body(content, content_type_of(content))

@@ -65,15 +65,20 @@ def make_version(store_folder: Path) -> MakeVersion:
 @pytest.fixture
 def save_net(tmp_path: Path) -> SaveNet:
     """Return a function that saves a small simple_net as a checkpoint and returns its path."""
+
+    def save(file_name: str = "net.pt", *, seed: int = 0, **fields: object) -> Path:
+        return save_small_net(tmp_path / file_name, seed=seed, **fields)
+
+    return save
+
+
+def save_small_net(file: Path, *, seed: int = 0, **fields: object) -> Path:
     # Here, because the tests that need no torch share this file.
     import torch
 
     from models import TensorTask, build_model, save_checkpoint
 
-    def save(file_name: str = "net.pt", *, seed: int = 0, **fields: object) -> Path:
-        torch.manual_seed(seed)
-        net = build_model("simple_net", SIMPLE_NET)
-        about = {"architecture": "simple_net", "config": SIMPLE_NET, "task": TensorTask(), **fields}
-        return save_checkpoint(tmp_path / file_name, net, **about)
-
-    return save
+    torch.manual_seed(seed)
+    net = build_model("simple_net", SIMPLE_NET)
+    about = {"architecture": "simple_net", "config": SIMPLE_NET, "task": TensorTask(), **fields}
+    return save_checkpoint(file, net, **about)

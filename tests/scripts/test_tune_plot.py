@@ -10,7 +10,7 @@ import pytest
 
 from scripts.deployment import LaneSettings, VersionSettings
 from scripts.errors import CommandError
-from scripts.load_test.plan import ClosedLoop, OpenLoop
+from scripts.load_test.arrivals import ClosedLoop, OpenLoop
 from scripts.tune_choice import Figures, Goal, Measured
 from scripts.tune_plot import svg_of, write_plot
 from scripts.tune_result import TuneResult

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from scripts.deployment import LaneSettings, VersionSettings
-from scripts.load_test.plan import ClosedLoop, OpenLoop
+from scripts.load_test.arrivals import ClosedLoop, OpenLoop
 from scripts.tune_choice import Figures, Goal, Measured
 from scripts.tune_report import print_result
 from scripts.tune_result import SecondRun, TuneResult, plain_result

@@ -7,7 +7,7 @@ import pytest
 from scripts.duration import parse_duration
 from scripts.errors import ArgumentError
 from scripts.load_test import Body, ClosedLoop, LoadPlan, LoadPlanError, OpenLoop
-from scripts.load_test.target import choose_arrivals
+from scripts.load_test.target import ArrivalOptions, choose_arrivals
 
 BODIES = (Body(b"[1]", "application/json"), Body(b"\0\0", "application/octet-stream"))
 URL = "http://127.0.0.1:8080/predictions/digits?x=1"
@@ -64,7 +64,7 @@ def test_only_plain_http_can_be_loaded(url: str) -> None:
 
 
 def test_a_schedule_that_memory_cannot_hold_is_refused() -> None:
-    with pytest.raises(LoadPlanError, match="expected 1 to 50000000"):
+    with pytest.raises(LoadPlanError, match="expected 1 to 20000000"):
         LoadPlan.for_url(URL, BODIES, OpenLoop(1e6, 3600))
     with pytest.raises(LoadPlanError, match="0 requests"):
         LoadPlan.for_url(URL, BODIES, OpenLoop(0.1, 1))
@@ -82,9 +82,13 @@ def test_other_durations_are_refused_with_what_to_write(text: str) -> None:
 
 
 def test_a_load_is_either_open_or_closed() -> None:
-    assert choose_arrivals(rate=5, connections=None, duration_seconds=1) == OpenLoop(5, 1)
-    assert choose_arrivals(rate=None, connections=5, duration_seconds=1) == ClosedLoop(5, 1)
-    with pytest.raises(ArgumentError, match="neither was given"):
-        choose_arrivals(rate=None, connections=None, duration_seconds=1)
-    with pytest.raises(ArgumentError, match="both were given"):
-        choose_arrivals(rate=5, connections=5, duration_seconds=1)
+    assert choose_arrivals(ArrivalOptions(1, rate=5)) == OpenLoop(5, 1)
+    assert choose_arrivals(ArrivalOptions(1, connections=5)) == ClosedLoop(5, 1)
+    with pytest.raises(ArgumentError, match="none was given"):
+        choose_arrivals(ArrivalOptions(1))
+    with pytest.raises(ArgumentError, match="--rate and --connections were given"):
+        choose_arrivals(ArrivalOptions(1, rate=5, connections=5))
+    with pytest.raises(ArgumentError, match="go with --rate"):
+        choose_arrivals(ArrivalOptions(1, connections=5, poisson=True))
+    with pytest.raises(ArgumentError, match="do not go together"):
+        choose_arrivals(ArrivalOptions(1, rate=5, poisson=True, ramp_to=9))

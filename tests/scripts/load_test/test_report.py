@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from scripts.load_test import ClosedLoop, LoadResult, OpenLoop, run, run_load
+from scripts.load_test.progress import LoadProgress
 from scripts.load_test.report import LiveProgress, print_result
-from scripts.load_test.run import LoadProgress
 from tests.scripts.load_test.counting_server import CountingServer, Exchange, run_async
 
 
@@ -96,7 +96,7 @@ def test_progress_where_there_is_no_terminal_is_silent(capsys: pytest.CaptureFix
     async def scenario() -> None:
         async with CountingServer() as server:
             plan = server.plan(OpenLoop(100, 60))
-        with LiveProgress(plan, shown=True) as live:
+        with LiveProgress(plan) as live:
             live.show(LoadProgress(1.0, 6000, 100, 90, 5, 5))
 
     run_async(scenario())
