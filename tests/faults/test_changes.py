@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
-from scripts.control import ControlClient
+from scripts.control import ControlClient, user_name
 from tests.e2e.server import STATEHOUSE
 from tests.e2e.torchserve_grpc import predict
 from tests.faults.conftest import FaultyServer
@@ -30,7 +30,7 @@ def assert_lost_nothing(*loads: CountedLoad) -> None:
 def assert_complete(entry: dict[str, Any], kind: str, before: str | None, after: str) -> None:
     assert (entry["kind"], entry["name"], entry["outcome"]) == (kind, "moody", "done")
     assert WHEN.fullmatch(entry["when"])
-    assert (entry["user"], entry["host"]) == (getpass.getuser(), socket.gethostname())
+    assert (entry["user"], entry["host"]) == (user_name(), socket.gethostname())
     assert entry["from"]["version"] == before
     assert entry["to"]["version"] == after
     for side in ("from", "to"):
@@ -122,22 +122,47 @@ def test_retiring_the_default_beside_others_is_refused(served: FaultyServer) -> 
     assert served.serving() == "1.0"
 
 
-def test_the_second_operator_waits_or_is_told(served: FaultyServer) -> None:
-    server = served
-    first = subprocess.Popen(
-        [STATEHOUSE, "swap", "moody", "1.2", "--watch", "3s"],
+class Unfinished:
+    """A request of which one byte is missing: it is in flight for as long as a test wants."""
+
+    def __init__(self, front: str, path: str) -> None:
+        url, body = urlsplit(front), body_of(1).content
+        self._rest = body[-1:]
+        self._socket = socket.create_connection((url.hostname, url.port), timeout=60)
+        head = f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._socket.sendall(head.encode() + body[:-1])
+
+    def finish(self) -> bytes:
+        """Send the last byte; return the beginning of the answer."""
+        with self._socket:
+            self._socket.sendall(self._rest)
+            return self._socket.recv(1000)
+
+
+def begin(server: FaultyServer, *command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [STATEHOUSE, *command],
         cwd=server.folder,
+        env=server.environment(),
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert first.stderr is not None
-    server.wait_until(server.deployment_file.with_suffix(".pending.json").exists)
+
+
+def test_the_second_operator_waits_or_is_told(served: FaultyServer) -> None:
+    server = served
+    unfinished = Unfinished(server.announced["front"], "/predictions/moody")
+    first = begin(server, "swap", "moody", "1.2", "--drain", "600s")
+    server.wait_until(lambda: server.serving() == "1.2")  # it drains now
     told = server.run("swap", "moody", "1.1", "--no-wait", check=False)
     assert told.returncode == 1
-    assert f"swap moody by {getpass.getuser()} is running" in told.stderr
-    waited = server.run("swap", "moody", "1.0")
-    assert first.wait() == 0
-    assert "waiting for swap moody" in waited.stdout + waited.stderr
+    assert f"swap moody by {user_name()} is running" in told.stderr
+    assert "moody is served by 1.2." in told.stderr
+    second = begin(server, "swap", "moody", "1.0")
+    assert second.stderr is not None
+    assert "waiting for swap moody" in second.stderr.readline()
+    assert unfinished.finish().startswith(b"HTTP/1.1 200 ")
+    assert (first.wait(), second.wait()) == (0, 0)
     assert server.serving() == "1.0"
     again = server.run_json("swap", "moody", "1.0")
     assert (again["changed"], again["serving"]) == (False, "1.0")

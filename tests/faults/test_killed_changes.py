@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import getpass
 import json
 import os
 import signal
@@ -22,7 +21,7 @@ import pytest
 import yaml
 
 from models.errors import StatehouseError
-from scripts.control import ControlClient
+from scripts.control import ControlClient, user_name
 from scripts.deployment import Deployment, VersionSettings
 from scripts.journal import Journal
 from scripts.runtime import RuntimeFolder
@@ -272,7 +271,7 @@ def test_a_supervisor_killed_at_a_step_finishes_or_undoes_it_wholly(
     if interrupted is not None:
         assert entry["outcome"] == ("interrupted, finished" if finished else "interrupted, undone")
         assert running in entry["reason"]
-    assert (entry["kind"], entry["user"]) == (kind.kind, getpass.getuser())
+    assert (entry["kind"], entry["user"]) == (kind.kind, user_name())
     assert pending(server) is None
     kept = server.deployment_file.with_suffix(".rejected.yaml")
     assert kept.exists() == (which == "apply" and not finished)
