@@ -126,6 +126,7 @@ class Inbox:
                 known.counted,
                 None,
                 known.multipart_type,
+                known.timed,
             )
             return request, body_end + 4
         return None

@@ -11,6 +11,7 @@ JSON_TYPE = "application/json"
 UNCOUNTED_HEADER = "x-statehouse-uncounted"  # the front lets only the supervisor say it
 # Where the front puts the content type of a multipart body, which TorchServe would take apart if it saw it.
 MULTIPART_HEADER = "x-statehouse-multipart"
+TIMING_HEADER = "x-statehouse-timing"  # who sends it is told where the time went
 READ_HEADERS = frozenset(
     {
         "content-type",
@@ -19,6 +20,7 @@ READ_HEADERS = frozenset(
         "content-encoding",
         UNCOUNTED_HEADER,
         MULTIPART_HEADER,
+        TIMING_HEADER,
     }
 )
 """The headers that `read_request` looks at, in lower case."""
@@ -49,6 +51,7 @@ class Request:
     counted: bool = True  # the supervisor's own golden requests are not
     parts: Mapping[str, Part] | None = None
     multipart_type: str = ""
+    timed: bool = False
 
 
 @dataclass(slots=True)
@@ -122,6 +125,7 @@ def read_request(parameters: Mapping[str, Body], properties: Mapping[str, Any]) 
         counted=UNCOUNTED_HEADER not in headers,
         parts=several,
         multipart_type=headers.get(MULTIPART_HEADER, ""),
+        timed=TIMING_HEADER in headers,
     )
 
 
