@@ -16,7 +16,7 @@ export function showAnswer(place, answer) {
   }
   const { status, headers, text } = answer;
   const told = parsed(text);
-  place.replaceChildren(
+  place.replaceChildren(element("div", {},
     element("p", { class: "status" },
       element("span", { class: "chip", "data-outcome": status < 400 ? "done" : "failed" }, String(status)),
       headers.get("x-model-version") ? element("span", {}, "by version ", element("b", {}, headers.get("x-model-version"))) : null,
@@ -24,7 +24,7 @@ export function showAnswer(place, answer) {
     status < 400 ? result(told) : problem(told, text),
     timing(answer),
     element("details", {}, element("summary", {}, "The whole answer"), element("pre", { tabindex: "0" }, whole(told, text))),
-  );
+  ));
 }
 
 export function showSending(place) {

@@ -32,7 +32,7 @@ function told(change) {
         element("span", { class: "chip", "data-outcome": outcome }, outcome)),
       reason ? element("p", { class: "reason" }, reason) : null,
       element("p", { class: "quiet" }, cost(change)),
-      steps.length ? element("details", {}, element("summary", {}, `${steps.length} steps`), stepList(steps)) : null,
+      steps.length ? element("details", {}, element("summary", {}, steps.length === 1 ? "1 step" : `${steps.length} steps`), stepList(steps)) : null,
     ),
     element("p", { class: "when quiet" },
       element("time", { datetime: change.when, title: change.when }), element("span", {}, `${change.user}@${change.host}`)),

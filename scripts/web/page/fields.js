@@ -1,7 +1,6 @@
 // A form with one field per property: numbers within their bounds, choices, texts.
 
 import { element } from "./element.js";
-import { digits } from "./format.js";
 
 export function makeFields({ input_schema: schema, task_config: task }, changed) {
   const known = new Map((task?.features ?? []).map((feature) => [feature.name, feature]));
@@ -57,7 +56,7 @@ function makeNumber({ type, minimum, maximum }, feature) {
   const spread = feature?.std ?? 1;
   const fitting = (number) => {
     const bounded = Math.min(Math.max(number, minimum ?? -Infinity), maximum ?? Infinity);
-    return whole ? Math.round(bounded) : Number(digits(bounded)) || bounded;
+    return whole ? Math.round(bounded) : Number(bounded.toPrecision(4));
   };
   const control = element("input", {
     type: "number", inputmode: "decimal", step: whole ? 1 : "any", min: minimum, max: maximum, value: fitting(middle),

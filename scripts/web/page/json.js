@@ -7,7 +7,7 @@ export function makeJson({ input_schema: schema }, changed) {
   const problem = element("p", { class: "reason", role: "alert", hidden: true });
   const box = element("textarea", { rows: 12, spellcheck: "false", "aria-label": "The request's body, JSON" });
   const fill = (number) => () => {
-    box.value = JSON.stringify({ inputs: filled(shape, number) });
+    box.value = JSON.stringify({ inputs: filled(shape, number) }).replaceAll(",", ", "); // so that lines break there
     check();
     changed();
   };

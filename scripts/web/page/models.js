@@ -58,6 +58,7 @@ function updateCharts(card, versions, looks) {
   const [rates, latencies] = card.querySelectorAll(".chart");
   const now = looks.latest?.at ?? 0;
   const courses = versions.map((version) => looks.course(keyOf(version)));
+  card.querySelector(".charts").hidden = !courses.some((course) => course.some(({ requests }) => requests));
   const points = (course, value) => course.map((point) => ({ at: point.at, value: point[value] ?? null }));
   const named = (index) => `series-${index % SERIES}`;
   drawChart(rates, courses.map((course, index) => ({ class: named(index), points: points(course, "rate") })), now,
@@ -94,8 +95,8 @@ function makeVersion({ name, version, digest }, onTry) {
     element("details", {},
       element("summary", {}, "Lanes and phases"),
       element("div", { class: "phases" }),
-      element("div", { class: "scrolls" }, element("table", {},
-        element("caption", {}, "Lanes: requests go to the first that is enough for what is in flight."),
+      element("p", { class: "quiet" }, "Lanes: a request goes to the first that is enough for what is in flight."),
+      element("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": `Lanes of ${name} ${version}` }, element("table", {},
         element("thead", {}, element("tr", {},
           ["batch size", "up to", "longest wait", "workers", "queued", "process ids"].map((title) => element("th", { scope: "col" }, title)))),
         element("tbody"))),

@@ -12,6 +12,7 @@ export class TryIt {
   #parts;
   #status = null;
   #shown = null; // which version's form stands there, and which content of it
+  #takes = null; // what it takes
   #input = null;
   #wanted = new URLSearchParams(location.search).get("version");
 
@@ -49,22 +50,29 @@ export class TryIt {
   }
 
   async #showForm() {
-    const { select, form, answer, curl } = this.#parts;
     const version = this.#version();
-    const identity = version ? `${select.value} ${version.version} ${version.digest}` : "";
+    const identity = version ? `${this.#parts.select.value} ${version.version} ${version.digest}` : "";
     if (identity === this.#shown) return;
     this.#shown = identity;
-    this.#input = null;
-    answer.replaceChildren();
-    curl.replaceChildren();
-    if (!version) {
-      form.replaceChildren(element("p", { class: "empty" }, "No version can be tried now."));
-      return;
+    try {
+      const description = version ? await read(`models/${encodeURIComponent(version.name)}/${encodeURIComponent(version.version)}`) : null;
+      if (this.#shown === identity) this.#fill(description); // else another has been chosen meanwhile
+    } catch (error) {
+      this.#shown = null;
+      throw error;
     }
-    const description = await read(`models/${encodeURIComponent(version.name)}/${encodeURIComponent(version.version)}`);
-    this.#input = makeInput(description, () => this.#showCurl());
-    form.replaceChildren(this.#input.node, this.#sendButton());
-    showAnswer(answer, null);
+  }
+
+  /** A form for what is chosen. Where another version takes the same, what was typed stays. */
+  #fill(description) {
+    const { form, answer } = this.#parts;
+    const takes = JSON.stringify([description?.name, description?.input_schema, description?.task_config]);
+    if (takes !== this.#takes) {
+      this.#takes = takes;
+      this.#input = description ? makeInput(description, () => this.#showCurl()) : null;
+      form.replaceChildren(...(description ? [this.#input.node, this.#sendButton()] : [element("p", { class: "empty" }, "No version can be tried now.")]));
+      showAnswer(answer, null);
+    }
     this.#showCurl();
   }
 
@@ -100,6 +108,7 @@ export class TryIt {
       showFailure(answer, error);
     }
     button.disabled = false;
+    answer.scrollIntoView({ block: "nearest" });
   }
 }
 
