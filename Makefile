@@ -1,4 +1,4 @@
-.PHONY: serve test check bench bench-all bench-swaps clean
+.PHONY: serve test test-deps check bench bench-all bench-swaps clean
 
 BIN := .venv/bin
 
@@ -7,6 +7,12 @@ serve: .venv/.ready          ## set up, train and publish the demo models once, 
 
 test: .venv/.ready-dev       ## every test: real servers, and processes killed under counted load
 	$(BIN)/pytest
+
+TEST_PACKAGES += chromium    # the console's tests look at its page
+
+test-deps:                   ## the Debian packages that tests drive, those that are missing
+	@missing=$$(for each in $(TEST_PACKAGES); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done); \
+	test -z "$$missing" || { apt-get update --quiet && apt-get install --yes --no-install-recommends $$missing; }
 
 check: .venv/.ready-dev      ## lint, types, layering
 	$(BIN)/ruff check .

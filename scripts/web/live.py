@@ -11,7 +11,7 @@ from prometheus_client.samples import Sample
 
 from scripts.worker_metrics import DURATION, REQUESTS, ROWS_IN_FLIGHT
 
-BATCH_ROWS = "statehouse_batch_rows"
+BATCH_REQUESTS = "statehouse_batch_requests"
 
 Json = dict[str, Any]
 Key = tuple[str, str]
@@ -48,7 +48,7 @@ class VersionCounts:
     def __init__(self) -> None:
         self.requests: dict[str, int] = {}
         self.phases: dict[str, Histogram] = {}
-        self.batch_rows: Histogram | None = None
+        self.batch_requests: Histogram | None = None
         self.rows_in_flight = 0
 
     def add(self, metric: str, sample: Sample) -> None:
@@ -60,16 +60,16 @@ class VersionCounts:
             self.requests[status] = self.requests.get(status, 0) + int(sample.value)
         elif metric == ROWS_IN_FLIGHT:
             self.rows_in_flight += int(sample.value)
-        elif metric == BATCH_ROWS:
-            self.batch_rows = self.batch_rows or Histogram()
-            self.batch_rows.add(sample)
+        elif metric == BATCH_REQUESTS:
+            self.batch_requests = self.batch_requests or Histogram()
+            self.batch_requests.add(sample)
 
     def to_json(self) -> Json:
-        """Return requests by status, seconds by phase, rows by batch where they are measured."""
+        """Return requests by status, seconds by phase, requests by batch where they are measured."""
         return {
             "requests": self.requests,
             "seconds": {phase: histogram.to_json() for phase, histogram in self.phases.items()},
-            "batch_rows": self.batch_rows.to_json() if self.batch_rows else None,
+            "batch_requests": self.batch_requests.to_json() if self.batch_requests else None,
             "rows_in_flight": self.rows_in_flight,
         }
 

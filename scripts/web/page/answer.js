@@ -102,13 +102,11 @@ function timing({ headers, seconds }) {
   const told = serverTiming(headers.get("server-timing") ?? "");
   if (!told.total) return null;
   const phases = Object.entries(told.phases).map(([phase, value]) => ({ phase, seconds: value }));
-  const named = phases.reduce((sum, each) => sum + each.seconds, 0);
   const around = { phase: "queue, front and network", seconds: Math.max(seconds - told.total, 0) };
-  const rest = { phase: "between phases", seconds: told.total - named };
   const shared = told.rows > 1 ? ` Its batch had ${told.rows} rows.` : "";
   return element("div", { class: "timing" },
     element("p", { class: "quiet" }, `Where the ${secondsText(seconds)} went.${shared}`),
-    phaseBar([around, ...phases, ...(rest.seconds > 0.05 * told.total ? [rest] : [])]));
+    phaseBar([around, ...phases]));
 }
 
 /** `decode;dur=0.3, total;dur=1.2, rows;desc="1"`: seconds by phase, in all, and the rows of the batch. */

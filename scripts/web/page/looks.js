@@ -32,7 +32,7 @@ export class Looks {
   }
 }
 
-/** By key: seconds, requests, refused (4xx), failed (5xx), rate, percentiles, mean seconds by phase, rows per batch. */
+/** By key: seconds, requests, refused (4xx), failed (5xx), rate, percentiles, mean seconds by phase, requests per batch. */
 export function between(older, newer) {
   const happened = new Map();
   for (const [key, now] of newer?.versions ?? []) {
@@ -54,7 +54,7 @@ export function between(older, newer) {
       p95: percentile(latency, 0.95),
       p99: percentile(latency, 0.99),
       phases: phaseMeans(now.seconds, since?.seconds),
-      rowsPerBatch: mean(histogram(now.batch_rows, since?.batch_rows)),
+      perBatch: mean(histogram(now.batch_requests, since?.batch_requests)),
       inFlight: now.rows_in_flight + now.queued_requests,
     });
   }

@@ -73,7 +73,7 @@ function updateCharts(card, versions, looks) {
 
 const NUMBERS = [
   ["rate", "requests/s"], ["requests", "requests"], ["p50", "p50"], ["p95", "p95"], ["p99", "p99"],
-  ["failed", "failed (5xx)"], ["refused", "refused (4xx)"], ["batch", "rows/batch"],
+  ["failed", "failed (5xx)"], ["refused", "refused (4xx)"], ["batch", "requests/batch"],
   ["flight", "in flight"], ["workers", "workers"], ["memory", "memory"],
 ];
 
@@ -128,7 +128,7 @@ function updateNumbers(row, version, happened) {
     p99: secondsText(happened?.p99),
     failed: countText(happened?.failed),
     refused: countText(happened?.refused),
-    batch: happened?.rowsPerBatch ? digits(happened.rowsPerBatch) : "–",
+    batch: happened?.perBatch ? digits(happened.perBatch) : "–",
     flight: happened ? countText(happened.inFlight) : "–",
     workers: `${version.workers.ready} of ${version.workers.desired}`,
     memory: bytesText(version.memory_bytes),
@@ -136,13 +136,13 @@ function updateNumbers(row, version, happened) {
   for (const [key, text] of Object.entries(texts)) say(row.querySelector(`[data-number="${key}"] dd`), text);
   row.querySelector('[data-number="failed"]').classList.toggle("bad", happened?.failed > 0);
   row.querySelector('[data-number="workers"]').classList.toggle("bad", version.workers.ready < version.workers.desired);
-  row.querySelector('[data-number="batch"]').hidden = !happened?.rowsPerBatch;
+  row.querySelector('[data-number="batch"]').hidden = !happened?.perBatch;
 }
 
 function updatePhases(place, phases) {
   const all = phases.reduce((sum, { seconds }) => sum + seconds, 0);
   place.hidden = !all;
-  if (all) place.replaceChildren(element("p", { class: "quiet" }, "Where the time of a batch goes, on average:"), phaseBar(phases));
+  if (all) place.replaceChildren(element("p", { class: "quiet" }, "Where the time in the worker goes, on average:"), phaseBar(phases));
 }
 
 function updateLanes(body, lanes) {
