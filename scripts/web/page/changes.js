@@ -1,6 +1,6 @@
 // The journal: what was changed, by whom, how it went and what it cost.
 
-import { element, keep } from "./element.js";
+import { element, keep, replaceWith } from "./element.js";
 import { agoText, countText, secondsText } from "./format.js";
 
 const MARKS = { done: "✓", failed: "✕", "rolled back": "↺" };
@@ -9,7 +9,7 @@ const MARKS = { done: "✓", failed: "✕", "rolled back": "↺" };
 export function showChanges(list, count, { changes, total }) {
   count.textContent = total > changes.length ? `the latest ${changes.length} of ${countText(total)}` : "";
   if (!changes.length) {
-    list.replaceChildren(element("li", { class: "empty" }, "Nothing has been changed yet. A swap, roll-back, scaling or retirement will be listed here."));
+    replaceWith(list, element("li", { class: "empty" }, "Nothing has been changed yet. A swap, roll-back, scaling or retirement will be listed here."));
     return;
   }
   keep(list, changes, {

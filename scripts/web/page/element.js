@@ -25,6 +25,11 @@ export function say(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
+/** Make `child` the only child, unless one that says the same is there already. */
+export function replaceWith(parent, child) {
+  if (parent.children.length !== 1 || parent.textContent !== child.textContent) parent.replaceChildren(child);
+}
+
 /** Keep the children of `parent` in step with `items`: made once per key, updated after that, removed when gone. */
 export function keep(parent, items, { key, make, update }) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));

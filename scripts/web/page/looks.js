@@ -4,15 +4,19 @@ const KEPT_SECONDS = 130;
 
 export const keyOf = ({ name, version }) => `${name}/${version}`;
 
-/** The looks of the last minutes. */
+/** The looks of the last minutes, and what happened between each and the next. */
 export class Looks {
   #looks = [];
+  #course = [];
 
   add({ at_seconds: at, versions }) {
-    const latest = this.latest;
-    if (latest && at <= latest.at) return; // the server kept its last look for us
-    this.#looks.push({ at, versions: new Map(versions.map((counted) => [keyOf(counted), counted])) });
-    this.#looks = this.#looks.filter((look) => at - look.at <= KEPT_SECONDS);
+    if (at === this.latest?.at) return; // the server kept its last look for us
+    if (at < this.latest?.at) [this.#looks, this.#course] = [[], []]; // another machine, or the same anew
+    const look = { at, versions: new Map(versions.map((counted) => [keyOf(counted), counted])) };
+    if (this.latest) this.#course.push({ at, happened: between(this.latest, look) });
+    this.#looks.push(look);
+    this.#looks = this.#looks.filter((each) => at - each.at <= KEPT_SECONDS);
+    this.#course = this.#course.filter((each) => at - each.at <= KEPT_SECONDS);
   }
 
   get latest() {
@@ -26,9 +30,9 @@ export class Looks {
     return since === this.latest ? new Map() : between(since, this.latest);
   }
 
-  /** What happened to one version between each look and the next: the points of a chart. */
+  /** The points of a version's chart. */
   course(key) {
-    return this.#looks.slice(1).map((look, index) => ({ at: look.at, ...between(this.#looks[index], look).get(key) }));
+    return this.#course.map(({ at, happened }) => ({ at, ...happened.get(key) }));
   }
 }
 

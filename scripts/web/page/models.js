@@ -1,7 +1,7 @@
 // The models: a card each, with charts, and in it every version that is loaded, loading or could not be.
 
 import { drawChart, makeChart } from "./chart.js";
-import { element, keep, say } from "./element.js";
+import { element, keep, replaceWith, say } from "./element.js";
 import { bytesText, countText, digits, rateText, secondsText } from "./format.js";
 import { added, keyOf, percentile } from "./looks.js";
 import { phaseBar } from "./phases.js";
@@ -13,7 +13,7 @@ const SERIES = 4;
 export function showModels(list, status, looks, happened, { onTry }) {
   const names = [...new Set(status.models.map(({ name }) => name))];
   if (!names.length) {
-    list.replaceChildren(nothingServed(status));
+    replaceWith(list, nothingServed(status));
     return;
   }
   keep(list, names, {
@@ -77,13 +77,13 @@ const NUMBERS = [
   ["flight", "in flight"], ["workers", "workers"], ["memory", "memory"],
 ];
 
-function makeVersion({ name, version, digest }, onTry) {
+function makeVersion({ name, version }, onTry) {
   return element("section", { class: "version", "aria-label": `${name} ${version}` },
     element("div", { class: "version-top" },
       element("h4", {}, element("span", { class: "key", "aria-hidden": "true" }), version),
       element("span", { class: "chip default" }, "default"),
       element("span", { class: "chip condition" }),
-      element("code", { class: "digest", title: digest ? `digest ${digest}` : false }, digest ? digest.slice(0, 12) : ""),
+      element("code", { class: "digest" }),
       element("span", { class: "links" },
         element("a", { href: `data/models/${encodeURIComponent(name)}/${encodeURIComponent(version)}` }, "schema"),
         element("a", { href: "#try-it", onclick: () => onTry(name, version) }, "try it"),
@@ -110,6 +110,9 @@ function updateVersion(row, version, happened, index) {
   const condition = row.querySelector(".condition");
   say(condition, STATES[version.state] ?? version.state);
   condition.dataset.state = version.state;
+  const digest = row.querySelector(".digest");
+  say(digest, version.digest?.slice(0, 12) ?? "");
+  digest.title = version.digest ? `digest ${version.digest}` : "";
   const reason = row.querySelector(".reason");
   say(reason, version.reason ?? "");
   reason.hidden = !version.reason;

@@ -14,6 +14,7 @@ export class TryIt {
   #shown = null; // which version's form stands there, and which content of it
   #takes = null; // what it takes
   #input = null;
+  #offered = null;
   #wanted = new URLSearchParams(location.search).get("version");
 
   constructor(parts) {
@@ -35,8 +36,11 @@ export class TryIt {
       ...(isDefault ? [{ value: name, text: `${name} (default, ${version})` }] : []),
       { value: `${name}/${version}`, text: `${name} ${version}` },
     ]);
-    select.replaceChildren(...options.map(({ value, text }) => element("option", { value }, text)));
-    select.disabled = !options.length;
+    if (JSON.stringify(options) !== this.#offered) { // an open list is left alone
+      this.#offered = JSON.stringify(options);
+      select.replaceChildren(...options.map(({ value, text }) => element("option", { value }, text)));
+      select.disabled = !options.length;
+    }
     if (options.some(({ value }) => value === chosen)) {
       select.value = chosen;
       this.#wanted = null;
