@@ -29,8 +29,9 @@ function makeField(name, property, feature) {
   kind.control.id = `field-${name}`;
   kind.control.name = name;
   kind.control.required = true;
-  const node = element("label", { for: kind.control.id }, element("span", {}, name), kind.control,
-    kind.hint ? element("small", {}, kind.hint) : null);
+  const hint = kind.hint ? element("small", { id: `hint-${name}` }, kind.hint) : null;
+  if (hint) kind.control.setAttribute("aria-describedby", hint.id);
+  const node = element("div", {}, element("label", { for: kind.control.id, title: name }, name), kind.control, hint);
   return { name, node, ...kind };
 }
 

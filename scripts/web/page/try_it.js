@@ -58,11 +58,12 @@ export class TryIt {
     const identity = version ? `${this.#parts.select.value} ${version.version} ${version.digest}` : "";
     if (identity === this.#shown) return;
     this.#shown = identity;
+    this.#parts.form.inert = true; // what stands there is not yet for what is chosen
     try {
       const description = version ? await read(`models/${encodeURIComponent(version.name)}/${encodeURIComponent(version.version)}`) : null;
       if (this.#shown === identity) this.#fill(description); // else another has been chosen meanwhile
     } catch (error) {
-      this.#shown = null;
+      this.#shown = null; // the next look tries again
       throw error;
     }
   }
@@ -77,6 +78,7 @@ export class TryIt {
       form.replaceChildren(...(description ? [this.#input.node, this.#sendButton()] : [element("p", { class: "empty" }, "No version can be tried now.")]));
       showAnswer(answer, null);
     }
+    form.inert = false;
     this.#showCurl();
   }
 
