@@ -49,6 +49,7 @@ _MEANINGS = {
     "502": "The connection to the model server ended before its answer was complete.",
     "503": "The model server is starting or has no room; see Retry-After.",
     "504": "No answer before the deadline.",
+    "507": "The worker that had the request ended before it answered.",
 }
 PROBLEM_RESPONSES: Json = {
     status: {
