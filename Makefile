@@ -10,6 +10,7 @@ test: .venv/.ready-dev       ## every test: real servers, and processes killed u
 
 TEST_PACKAGES += prometheus  # rules are tested by its promtool, the dashboard's queries by a real one
 TEST_PACKAGES += wrk         # clients that do not wait, for swaps at full load
+TEST_PACKAGES += chromium    # the console's tests look at its page
 
 test-deps:                   ## the Debian packages that tests drive, those that are missing
 	@missing=$$(for each in $(TEST_PACKAGES); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done); \

@@ -35,6 +35,7 @@ from handlers.payload import Decoded, decode, encode_answers
 from handlers.problem import problem_response
 from handlers.request import Request, Response, TorchServeContext, read_requests, write_responses
 from handlers.row_buffer import RowBuffer
+from handlers.server_timing import tell_times
 from handlers.settings import WorkerSettings, check_identity, read_settings
 from handlers.startup import (
     failure_told,
@@ -270,7 +271,7 @@ class CheckpointHandler(TaskSteps[TaskT]):
         try:
             requests = read()
             counted = [request.counted for request in requests]
-            responses = self.answer(requests, metrics)
+            responses = tell_times(self.answer, requests, metrics)
         except Exception as error:  # noqa: BLE001 - TorchServe would fail the whole batch
             failed = problem_response(_unexpected(error))
             failed.headers.update(self._version_headers())

@@ -131,6 +131,7 @@ class Inbox:
                 known.multipart_type,
                 ids.get(_GIVEN_ID, b""),
                 ids.get(_TRACEPARENT, b""),
+                known.timed,
             )
             return request, body_end + 4
         return None

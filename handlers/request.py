@@ -13,6 +13,7 @@ UNCOUNTED_HEADER = "x-statehouse-uncounted"  # the front lets only the superviso
 MULTIPART_HEADER = "x-statehouse-multipart"
 # The front has checked them, so they may stand in JSON and logs as they are.
 REQUEST_ID_HEADER, TRACEPARENT_HEADER = "x-request-id", "traceparent"
+TIMING_HEADER = "x-statehouse-timing"  # who sends it is told where the time went
 READ_HEADERS = frozenset(
     {
         "content-type",
@@ -23,6 +24,7 @@ READ_HEADERS = frozenset(
         MULTIPART_HEADER,
         REQUEST_ID_HEADER,
         TRACEPARENT_HEADER,
+        TIMING_HEADER,
     }
 )
 """The headers that `read_request` looks at, in lower case."""
@@ -56,6 +58,7 @@ class Request:
     multipart_type: str = ""
     given_id: bytes = b""
     traceparent: bytes = b""
+    timed: bool = False
 
     @property
     def request_id(self) -> str:
@@ -137,6 +140,7 @@ def read_request(parameters: Mapping[str, Body], properties: Mapping[str, Any]) 
         multipart_type=headers.get(MULTIPART_HEADER, ""),
         given_id=headers.get(REQUEST_ID_HEADER, "").encode(),
         traceparent=headers.get(TRACEPARENT_HEADER, "").encode(),
+        timed=TIMING_HEADER in headers,
     )
 
 

@@ -272,7 +272,7 @@ def serve(
             front_url=supervisor.addresses.url("front"),
             folder=supervisor.runtime.path / "samples",
         )
-        console.print_ready(supervisor.addresses.url("reader"), missing, lines)
+        console.print_ready(supervisor.addresses, missing, lines)
 
     if not as_json:
         console.err.print(f"Statehouse {__version__} · {deployment}")

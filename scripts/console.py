@@ -16,6 +16,7 @@ from scripts.steps import Step
 from scripts.tables import Column, table_lines
 
 if TYPE_CHECKING:
+    from scripts.addresses import Addresses
     from scripts.publish import PublishResult
 
 PIPE_WIDTH = 200
@@ -155,16 +156,17 @@ def print_server_line(line: str) -> None:
     err.print(Text(f"  · {line}", style="dim"))
 
 
-def print_ready(reader_url: str, missing: list[str], curl_lines: list[str]) -> None:
-    """Print that the server is up, what is missing, and requests to try."""
+def print_ready(addresses: Addresses, missing: list[str], curl_lines: list[str]) -> None:
+    """Print that the server is up, what is missing, requests to try, and where a browser shows it all."""
     if missing:
         err.print(Text("\nUp, but not ready:", style="bold yellow"))
         for line in missing:
             err.print(Text(f"  {line}"))
     else:
         err.print(Text.assemble(("\nReady.", "bold green"), " Try, in another terminal:"))
-    for line in (f"curl -s {reader_url}/ready", *curl_lines):
+    for line in (f"curl -s {addresses.url('reader')}/ready", *curl_lines):
         out.print(Text(f"  {line}"))
+    err.print(Text(f"In a browser: {addresses.url('front')}/console"))
     err.print(Text("Ctrl-C stops: what is in flight is answered first.", style="dim"))
 
 

@@ -18,10 +18,12 @@ from scripts import __version__
 from scripts.loaded_version import LoadedVersion, VersionState
 from scripts.metrics_page import MetricsPage
 from scripts.supervisor import Supervisor
+from scripts.web.routes import PATHS as WEB_PATHS
+from scripts.web.routes import to_console, wants_page, web_routes
 
 PROMETHEUS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 PROBLEM_JSON = "application/problem+json"
-PATHS = {
+PATHS = WEB_PATHS | {
     "/ready": "200 when every version has proved itself, else 503 with what is missing",
     "/metrics": "for Prometheus: latency by phase, requests by status and problem, queues, the front, memory",
     "/models": "every version: state, default, workers, digest",
@@ -30,6 +32,7 @@ PATHS = {
     "/v2/models/NAME": "inputs and outputs, in the Open Inference Protocol's form",
 }
 _PROBLEMS = {
+    403: ("Not shown here", "not-from-here"),
     404: ("No such path", "no-such-path"),
     405: ("Method not allowed", "method"),
     413: ("The body is too large", "too-large"),
@@ -39,15 +42,19 @@ _PROBLEMS = {
 def reader_app(supervisor: Supervisor) -> Starlette:
     """Return the application for 127.0.0.1:8090."""
     reader = _Reader(supervisor)
+    models = [
+        Route("/models", reader.models),
+        Route("/models/{name}", reader.model),
+        Route("/models/{name}/{version}", reader.version),
+    ]
     return Starlette(
         routes=[
+            *web_routes(supervisor, models),
+            *models,
             Route("/", reader.index),
             Route("/ready", reader.ready),
             Route("/ping", reader.ping),
             Route("/metrics", reader.metrics),
-            Route("/models", reader.models),
-            Route("/models/{name}", reader.model),
-            Route("/models/{name}/{version}", reader.version),
             Route("/v1/models/{name}", reader.v1_model),
             Route("/v2", reader.v2_server),
             Route("/v2/health/live", reader.v2_live),
@@ -77,6 +84,8 @@ class _Reader:
     # -- the server
 
     async def index(self, request: Request) -> Response:
+        if wants_page(request):
+            return await to_console(request)
         front_url = self._supervisor.addresses.url("front")
         told = {
             "name": "statehouse",
@@ -84,7 +93,9 @@ class _Reader:
             "paths": PATHS,
             "predictions": f"{front_url}/predictions/NAME",
         }
-        return Response(json.dumps(told, indent=2) + "\n", media_type="application/json")  # people read it
+        return Response(
+            json.dumps(told, indent=2) + "\n", media_type="application/json", headers={"vary": "accept"}
+        )  # people read it
 
     async def ready(self, request: Request) -> Response:
         missing = await self._supervisor.what_is_missing()

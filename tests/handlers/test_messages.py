@@ -58,6 +58,8 @@ def test_a_head_that_differs_anywhere_is_read_anew(pair):
         posted(b"1", **{"x-statehouse-uncounted": "1"}),
         posted(b"1", **{"inference-header-content-length": "1"}),
         posted(b"1", **{"inference-header-content-length": "2"}),
+        posted(b"1", **{"x-statehouse-timing": "yes"}),
+        posted(b"1", **{"x-statehouse-timing": "yes"}),
         posted(b"1"),
     )
     assert alike == [Request(b"1", JSON)] * 2
@@ -68,6 +70,8 @@ def test_a_head_that_differs_anywhere_is_read_anew(pair):
         replace(one, counted=False),
         replace(one, inference_header_length="1"),
         replace(one, inference_header_length="2"),
+        replace(one, timed=True),
+        replace(one, timed=True),
         one,
     ]
 

@@ -52,7 +52,10 @@ def worker_headers(body: bytes) -> dict[str, str]:
 async def told(request: Request) -> Response:
     """The supervisor's place."""
     received = len(await request.body())
-    return JSONResponse({"supervisor": request.url.path, "received": received}, 413 if received else 200)
+    asked = {"supervisor": request.url.path, "received": received}
+    if request.url.path.startswith("/console"):
+        asked["client"] = request.headers["x-statehouse-client"]
+    return JSONResponse(asked, 413 if received else 200)
 
 
 class RunningFront:
@@ -167,6 +170,23 @@ def test_what_clients_may_not_say_is_replaced(post: Post) -> None:
     assert "url_path" not in seen["headers"]
     assert seen["headers"]["x-kept"] == "yes"
     assert seen["query"] == ""
+
+
+@pytest.mark.parametrize("path", ["/console", "/console/", "/console/app.js", "/console/data/live"])
+def test_the_supervisor_has_the_console_and_is_told_whom_it_is_for(running: RunningFront, path: str) -> None:
+    answer = running.client.get(path, headers={"x-statehouse-client": "10.0.0.7"})
+    assert answer.json() == {"supervisor": path, "received": 0, "client": "127.0.0.1"}
+
+
+@pytest.mark.parametrize("path", ["/consoles", "/x/console/", "/status", "/live", "/history"])
+def test_nothing_else_of_the_supervisor_s_is_let_through(running: RunningFront, path: str) -> None:
+    answer = running.client.get(path)
+    assert answer.status_code == 404
+    assert "no path of this server" in answer.json()["detail"]
+
+
+def test_a_model_may_be_called_console(running: RunningFront, post: Post) -> None:
+    assert "Model not found: console" in post("/predictions/console").text
 
 
 @pytest.mark.parametrize("path", ["/predictions/digits", "/v1/models/digits:predict"])
