@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-MAX_REQUESTS = 20_000_000  # a schedule and what became of it are held in memory: 38 bytes per request
+MAX_REQUESTS = 20_000_000  # a schedule and what became of it are held in memory: 46 bytes per request
 MAX_CONNECTIONS = 10_000
 DEFAULT_OPEN_CONNECTIONS = 256
 
