@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from handlers.observe_many import many_observer
+from handlers.observe_many import Write, adder, many_observer, setter
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Gauge, Histogram
@@ -69,10 +69,11 @@ class WorkerMetrics(Observer):
             for phase in (*PHASES, "total")
         }
         self._requests = instruments.requests
-        self._answered: dict[int, Counter] = {}
-        self._rows_in_flight = instruments.rows_in_flight.labels(**self._labels)
+        self._answered: dict[int, Write] = {}
+        self._set_rows_in_flight = setter(instruments.rows_in_flight.labels(**self._labels)._value)
         self._row_count = 0
         self._seconds: dict[str, float] = defaultdict(float)
+        self._stopwatches = {phase: Stopwatch(self._seconds, phase) for phase in PHASES}
         self._began = 0.0
 
     def begin(self, request_count: int) -> None:
@@ -83,13 +84,13 @@ class WorkerMetrics(Observer):
 
     def phase(self, name: Phase) -> AbstractContextManager[object]:
         """Time spent inside counts as this phase."""
-        return Stopwatch(self._seconds, name)
+        return self._stopwatches[name]
 
     def rows(self, count: int) -> None:
         """The batch turned out to have so many rows."""
         if count != self._row_count:
             self._row_count = count
-            self._rows_in_flight.set(count)
+            self._set_rows_in_flight(count)
 
     def finish(self, statuses: list[int]) -> None:
         """The batch is answered: phases once per batch, the total once per request."""
@@ -99,8 +100,9 @@ class WorkerMetrics(Observer):
         self._durations["total"](total_seconds, len(statuses))
         for status in set(statuses):
             if status not in self._answered:
-                self._answered[status] = self._requests.labels(**self._labels, status=str(status))
-            self._answered[status].inc(statuses.count(status))
+                counter = self._requests.labels(**self._labels, status=str(status))
+                self._answered[status] = adder(counter._value)
+            self._answered[status](statuses.count(status))
         self.rows(0)
 
 
