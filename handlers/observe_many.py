@@ -1,7 +1,7 @@
 """What a batch writes into prometheus-client's values, at little cost; the only place that knows its inside.
 
 A worker answers from one thread and does not fork, so its values are written without the lock and the look at
-the process id that each of prometheus-client's own writes begins with: 13 µs for a batch's thirteen, not 30.
+the process id that each of prometheus-client's own writes begins with: 16 µs for all that a batch writes, not 36.
 """
 
 import struct
