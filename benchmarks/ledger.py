@@ -126,7 +126,7 @@ def print_ledger(found: dict[Form, dict[str, float]], console: Console) -> None:
     for step in next(iter(found.values())):
         cells = []
         for form, ledger in found.items():
-            cells += [f"{ledger[step]:,.0f}", f"[dim]+{ledger[step] - before[form]:,.0f}[/]"]
+            cells += [f"{ledger[step]:,.0f}", f"[dim]{ledger[step] - before[form]:+,.0f}[/]"]
             before[form] = ledger[step]
         table.add_row(step, *cells)
     console.print(table)

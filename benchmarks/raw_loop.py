@@ -12,6 +12,8 @@ import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,40 +40,57 @@ def limit_of(workload: Workload, folder: Path, seconds: float, *, decode: bool) 
     rows = folder / f"{workload.name}-rows"
     rows.write_bytes(pickle.dumps((workload.kind, workload.rows)))
     cores = os.cpu_count() or 1
-    ways = {(cores, 1), (1, cores)}
-    limits = [
-        Limit(
-            _run(workload, rows, seconds, size, processes, threads, decode=decode), size, processes, threads
-        )
-        for size in BATCH_SIZES
-        for processes, threads in sorted(ways)
-    ]
+    limits = []
+    for processes, threads in sorted({(cores, 1), (1, cores)}):
+        with _loops(workload, rows, seconds, processes, threads, decode=decode) as running:
+            for size in BATCH_SIZES:
+                limits.append(Limit(_together(running, size), size, processes, threads))
     return max(limits, key=lambda limit: limit.rows_per_second)
 
 
-def _run(
-    workload: Workload, rows: Path, seconds: float, size: int, processes: int, threads: int, *, decode: bool
-) -> float:
+@contextmanager
+def _loops(
+    workload: Workload, rows: Path, seconds: float, processes: int, threads: int, *, decode: bool
+) -> Iterator[list[subprocess.Popen[str]]]:
     command = [sys.executable, "-m", "benchmarks.raw_loop", str(workload.checkpoint), str(rows)]
-    command += ["--batch", str(size), "--threads", str(threads), "--seconds", str(seconds)]
-    command += ["--decode"] if decode else []
+    command += ["--threads", str(threads), "--seconds", str(seconds), *(["--decode"] if decode else [])]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     running = [
         subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(processes)
     ]
+    try:
+        yield running
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+
+
+def _together(running: list[subprocess.Popen[str]], batch_size: int) -> float:
+    """Rows per second of all loops at once."""
     for process in running:
-        if not process.stdout or process.stdout.readline() != "ready\n":
-            raise SystemExit("the raw loop did not start")
+        _write(process, str(batch_size))
+    if any(_read(process) != "ready" for process in running):
+        raise SystemExit("the raw loop did not start")
     for process in running:  # all are ready: from here they run together
-        if process.stdin:
-            process.stdin.write("\n")
-            process.stdin.flush()
-    return sum(float(process.communicate()[0]) for process in running)
+        _write(process, "go")
+    return sum(float(_read(process)) for process in running)
+
+
+def _write(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None  # noqa: S101 - a pipe was asked for
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+
+
+def _read(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None  # noqa: S101
+    return process.stdout.readline().strip()
 
 
 def main() -> None:
-    """Loop in this process; say `ready`, wait for a line, print rows per second."""
+    """For every batch size on stdin: say `ready`, wait for a line, loop in this process, print rows per second."""
     import torch
 
     from benchmarks.pixels import pixels
@@ -82,29 +101,30 @@ def main() -> None:
     import_architectures([OWN_ARCHITECTURES])
     module = load_checkpoint(options.checkpoint, map_location="cpu").build().eval()
     kind, rows = pickle.loads(options.rows.read_bytes())  # noqa: S301 - of this benchmark's own folder
-    chosen = [rows[index % len(rows)] for index in range(options.batch)]
 
-    def made() -> torch.Tensor:
+    def made(size: int) -> torch.Tensor:
+        chosen = [rows[index % len(rows)] for index in range(size)]
         return torch.from_numpy(np.stack([pixels(row) for row in chosen] if kind == "image" else chosen))
 
-    batch = made()
     with torch.inference_mode():
-        for _ in range(5):
-            module(batch)
-        print("ready", flush=True)
-        sys.stdin.readline()
-        began, count = time.perf_counter(), 0
-        while (now := time.perf_counter()) - began < options.seconds:
-            module(made() if options.decode else batch)
-            count += options.batch
-    print(count / (now - began))
+        for line in iter(sys.stdin.readline, ""):
+            size = int(line)
+            batch = made(size)
+            for _ in range(5):
+                module(batch)
+            print("ready", flush=True)
+            sys.stdin.readline()
+            began, count = time.perf_counter(), 0
+            while (now := time.perf_counter()) - began < options.seconds:
+                module(made(size) if options.decode else batch)
+                count += size
+            print(count / (now - began), flush=True)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("rows", type=Path)
-    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--decode", action="store_true")

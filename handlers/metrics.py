@@ -5,7 +5,6 @@
 
 import os
 import time
-from collections import Counter as Counts
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -14,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from handlers.errors import RequestError
-from handlers.observe_many import many_observer
+from handlers.observe_many import Write, adder, many_observer, setter
 from handlers.request import Response
 
 if TYPE_CHECKING:
@@ -104,17 +103,20 @@ class WorkerMetrics(Observer):
         self._durations = {
             phase: many_observer(instruments.duration.labels(**labels, phase=phase)) for phase in phases
         }
-        self._answered = {
-            (status, problem): instruments.requests.labels(**labels, status=str(status), problem=problem)
+        self._answered: dict[tuple[int, str], Write] = {
+            (status, problem): adder(
+                instruments.requests.labels(**labels, status=str(status), problem=problem)._value
+            )
             for status, problem in [(200, ""), *problem_kinds()]
         }
         self._batches = many_observer(instruments.batches.labels(**labels))
-        self._rows = instruments.rows.labels(**labels)
-        self._rows_in_flight = instruments.rows_in_flight.labels(**labels)
+        self._add_rows = adder(instruments.rows.labels(**labels)._value)
+        self._set_rows_in_flight = setter(instruments.rows_in_flight.labels(**labels)._value)
         self._restarts = instruments.restarts.labels(**labels)
         self._starts = {step: instruments.start.labels(**labels, step=step) for step in get_args(StartStep)}
         self._row_count = 0
         self._laps = Laps()
+        self._lap_of = {phase: _Lap(self._laps, phase) for phase in PHASES}
         self._began = 0.0
 
     def started(self, socket_name: str) -> None:
@@ -138,13 +140,13 @@ class WorkerMetrics(Observer):
 
     def phase(self, name: Phase) -> AbstractContextManager[object]:
         """What is inside, and what led to it, counts as this phase."""
-        return _Lap(self._laps, name)
+        return self._lap_of[name]
 
     def rows(self, count: int) -> None:
         """The batch turned out to have so many rows."""
         if count != self._row_count:
             self._row_count = count
-            self._rows_in_flight.set(count)
+            self._set_rows_in_flight(count)
 
     def finish(self, responses: Sequence[Response]) -> None:
         """The batch is answered, and these of its responses count."""
@@ -155,9 +157,10 @@ class WorkerMetrics(Observer):
                 self._durations[phase](seconds, count)
             self._durations["total"](total_seconds, count)
             self._batches(count, 1)
-            self._rows.inc(self._row_count)
-            for kind, times in Counts((each.status, each.problem) for each in responses).items():
-                self._answered[kind].inc(times)
+            self._add_rows(self._row_count)
+            kinds = [(each.status, each.problem) for each in responses]
+            for kind in set(kinds):
+                self._answered[kind](kinds.count(kind))
         self.rows(0)
 
 

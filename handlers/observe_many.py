@@ -1,13 +1,21 @@
-"""One observation counted several times at the price of one; the only place that knows prometheus-client inside."""
+"""What a batch writes into prometheus-client's values, at little cost; the only place that knows its inside.
 
+A worker answers from one thread and does not fork, so its values are written without the lock and the look at
+the process id that each of prometheus-client's own writes begins with: 16 µs for all that a batch writes, not 36.
+"""
+
+import struct
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prometheus_client import Histogram
 
 ObserveMany = Callable[[float, int], None]
+Write = Callable[[float], None]
+
+_two_doubles = struct.Struct("dd")
 
 
 def many_observer(histogram: "Histogram") -> ObserveMany:
@@ -19,14 +27,40 @@ def many_observer(histogram: "Histogram") -> ObserveMany:
                 histogram.observe(amount)
 
         return one_by_one
-    bounds, buckets, total = histogram._upper_bounds, histogram._buckets, histogram._sum
+    bounds, total = histogram._upper_bounds, adder(histogram._sum)
+    buckets = list(map(adder, histogram._buckets))
 
     def at_once(amount: float, count: int) -> None:
         if count:
-            total.inc(amount * count)
-            buckets[bisect_left(bounds, amount)].inc(count)
+            total(amount * count)
+            buckets[bisect_left(bounds, amount)](count)
 
     return at_once
+
+
+def adder(value: Any) -> Write:  # noqa: ANN401 - the value of a counter or gauge, which has no public type
+    """What adds to `value`, as `value.inc` does."""
+    if not is_file_value(value):
+        return value.inc  # type: ignore[no-any-return]
+    write = _writer(value)
+    return lambda amount: write(value._value + amount)
+
+
+def setter(value: Any) -> Write:  # noqa: ANN401
+    """What gives `value` another amount, as `value.set` does."""
+    return _writer(value) if is_file_value(value) else value.set
+
+
+def _writer(value: Any) -> Write:  # noqa: ANN401
+    file = value._file
+    begin = file._positions[value._key]
+    end = begin + _two_doubles.size
+
+    def write(amount: float) -> None:
+        value._value = amount
+        file._m[begin:end] = _two_doubles.pack(amount, 0.0)  # at once: a reader must not see half of it
+
+    return write
 
 
 def is_as_expected(histogram: "Histogram") -> bool:
@@ -38,4 +72,16 @@ def is_as_expected(histogram: "Histogram") -> bool:
         and len(bounds) == len(buckets) > 0
         and bounds[-1] == float("inf")
         and hasattr(histogram, "_sum")
+    )
+
+
+def is_file_value(value: Any) -> bool:  # noqa: ANN401
+    """Whether the value is two doubles, itself and a time, at a known place of a mapped file."""
+    file, key = getattr(value, "_file", None), getattr(value, "_key", None)
+    begin = getattr(file, "_positions", {}).get(key)
+    mapped = getattr(file, "_m", None)
+    return (
+        isinstance(begin, int)
+        and mapped is not None
+        and _two_doubles.unpack_from(mapped, begin) == (getattr(value, "_value", None), 0.0)
     )

@@ -101,9 +101,9 @@ class LaneSettings(_Section):
 ONE_LANE = (LaneSettings(),)
 # Measured (docs/performance.md): a batch that does not fill waits, one that is too small costs throughput.
 DEFAULT_LANES = (
-    LaneSettings(batch_size=1, up_to=2),
-    LaneSettings(batch_size=4, up_to=6),
-    LaneSettings(batch_size=8, up_to=16),
+    LaneSettings(batch_size=1, up_to=3),
+    LaneSettings(batch_size=4, up_to=7),
+    LaneSettings(batch_size=8, up_to=20),
     LaneSettings(batch_size=32),
 )
 

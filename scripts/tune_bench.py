@@ -134,10 +134,11 @@ def default_row(status: dict[str, Any], name: str, version: str | None = None) -
 
 
 def told(settings: VersionSettings) -> str:
-    """Return settings as people read them: ``8 (1 ms), 2 workers × 1 thread``."""
+    """Return settings as people read them: ``8 (1 ms), 2 workers × 1 thread, freeze``."""
     lanes = " / ".join(lane.told() for lane in settings.lanes)
     workers = f"{settings.total_workers} worker{'s' if settings.total_workers > 1 else ''}"
-    return f"{lanes}, {workers} × {settings.threads} thread{'s' if settings.threads > 1 else ''}"
+    threads = f"{settings.threads} thread{'s' if settings.threads > 1 else ''}"
+    return ", ".join([lanes, f"{workers} × {threads}", *settings.optimizations])
 
 
 def _warm_up(plan: LoadPlan, seconds: float) -> LoadPlan:

@@ -1,4 +1,4 @@
-"""Which settings are tried: single lanes first, then workers and threads, then lanes made of the best sizes."""
+"""What is tried: single lanes, workers and threads, optimizations, then lanes made of the best sizes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scripts.deployment import MAX_LANES, LaneSettings, VersionSettings
 BATCH_SIZES = (1, 4, 8, 16, 32, 64)
 DELAYS_MS = (2, 5)  # besides the default lane's
 CONNECTIONS = (1, 4, 8, 16, 64)  # measured where none are given
+OPTIMIZATIONS = ("freeze", "channels_last")  # the first contains what the second gives
 
 
 def single_lanes(
@@ -45,6 +46,12 @@ def with_workers(settings: VersionSettings, cores: int) -> list[VersionSettings]
         for workers, threads in pairs
         if (workers, threads) != (settings.workers, settings.threads)
     ]
+
+
+def with_optimizations(settings: VersionSettings) -> Iterator[VersionSettings]:
+    """Yield each optimization by itself, the best first; one that a module does not allow cannot run."""
+    for name in OPTIMIZATIONS:
+        yield settings.model_copy(update={"optimizations": (name,)})
 
 
 class Group(NamedTuple):

@@ -70,7 +70,7 @@ def _row(result: TuneResult, measured: Measured) -> list[str | Text]:
     settings = measured.settings
     head: list[str | Text] = [
         " / ".join(lane.told() for lane in settings.lanes),
-        f"{settings.total_workers} × {settings.threads}",
+        ", ".join([f"{settings.total_workers} × {settings.threads}", *settings.optimizations]),
     ]
     mark = _mark(result, measured)
     if measured.problem is not None:

@@ -12,6 +12,7 @@ from scripts.tune_candidates import (
     lane_sets,
     single_lanes,
     with_delays,
+    with_optimizations,
     with_workers,
 )
 from scripts.tune_choice import LEVEL, Goal, Measured
@@ -53,6 +54,7 @@ class Sweep:
         singles += self._try(with_delays(best, space.delays_ms))
         best = self._best(singles)
         best = self._best([*singles, *self._try(with_workers(best, space.cores))])
+        best = self._best([self.found[best], *self._try_optimizations(best)])
         if len(space.connections) > 1:
             self._try(lane_sets(self._best_sizes(singles), best))
         return list(self.found.values())
@@ -64,6 +66,15 @@ class Sweep:
             self._expect(len(new) - index + later)
             self.found[settings] = self._measure(settings)
         return [self.found[settings] for settings in candidates]
+
+    def _try_optimizations(self, settings: VersionSettings) -> list[Measured]:
+        """Try them until one can run."""
+        tried: list[Measured] = []
+        for optimized in with_optimizations(settings):
+            tried += self._try([optimized])
+            if tried[-1].problem is None:
+                break
+        return tried
 
     def _best(self, tried: Sequence[Measured]) -> VersionSettings:
         chosen = self._goal.choose(tried)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ class Statehouse:
         """Publish and serve."""
         self.workload, self.folder = workload, folder
         listen = {"front": ANY_PORT, "reader": ANY_PORT, "grpc": ANY_PORT}
-        versions = {version: dict(self._settings) for version in self._versions}
+        # Copies: what is the same object twice becomes an anchor in YAML, which a deployment may not have.
+        versions = {version: deepcopy(self._settings) for version in self._versions}
         deployment = {
             "architectures": [OWN_ARCHITECTURES],
             "listen": listen,

@@ -1,8 +1,29 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from prometheus_client import Histogram
 
 from handlers.metrics import BUCKETS_SECONDS
 from handlers.observe_many import is_as_expected, many_observer
+
+# prometheus_client decides once per process where its numbers go.
+IN_A_FILE = """
+from prometheus_client import Counter
+from handlers.observe_many import adder, is_file_value, setter
+values = [Counter(f"c{number}", "c", registry=None)._value for number in range(2000)]  # the file grows meanwhile
+assert all(map(is_file_value, values))
+adds = [adder(value) for value in values]
+for add in adds:
+    add(2)
+    add(0.5)
+values[0].inc(1)
+setter(values[1])(7)
+assert [value.get() for value in values[:3]] == [3.5, 7, 2.5]
+assert [value._file.read_value(value._key) for value in values[:3]] == [(3.5, 0.0), (7.0, 0.0), (2.5, 0.0)]
+"""
 
 
 @pytest.fixture
@@ -43,3 +64,9 @@ def test_another_prometheus_client_is_used_as_it_says(make_histogram, monkeypatc
     monkeypatch.setattr(histogram, "observe", seen.append)
     many_observer(histogram)(0.5, 3)
     assert seen == [0.5] * 3
+
+
+def test_values_in_a_file_are_where_they_are_expected(tmp_path):
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", IN_A_FILE], env=environment, check=True)

@@ -72,6 +72,26 @@ def test_it_goes_on_when_nothing_is_within_the_limit_or_some_cannot_run() -> Non
     assert told[0] == 5  # two that are always tried, and three sizes
 
 
+def test_optimizations_are_tried_until_one_can_run_and_lanes_keep_what_helps() -> None:
+    connections = (1, 64)
+    machine = Machine(connections)
+
+    def measure(settings: VersionSettings) -> Measured:
+        if settings.optimizations == ("freeze",):
+            return Measured(settings, problem="it decides in Python what to compute")
+        machine.cost_ms = 0.1 if settings.optimizations else 1.0
+        return machine.measure(settings)
+
+    found = Sweep(measure, Goal(), Space(1, connections, (1, 64))).run(PRESENT)
+    assert [each.settings.optimizations for each in found if each.problem] == [("freeze",)]
+    assert ("channels_last",) in [
+        each.settings.optimizations for each in found if len(each.settings.lanes) == 2
+    ]
+    best = Goal().choose(found)
+    assert best is not None
+    assert best.settings.optimizations == ("channels_last",)
+
+
 def rounds(*rates: float, p99_ms: float = 10) -> Measured:
     return Measured(PRESENT, tuple((Figures(rate, p99_ms / 2e3, p99_ms / 1e3),) for rate in rates))
 
