@@ -611,6 +611,9 @@ def test_what_was_counted_is_read_by_version(running: RunningFront, post: Post) 
             post(path)
     uncounted = {"x-statehouse-uncounted": front.uncounted_secret}
     assert post("/predictions/counted/1.0", headers=uncounted).status_code == 200
+    wait_for(
+        lambda: sum(running.do(front.statistics()).responses.values()) >= sum(before.responses.values()) + 13
+    )
     after = running.do(front.statistics())
     key = ("counted", "1.0", 3)
     assert {how: after.requests[Tracked(*key, how)] for how in ("default", "explicit")} == {
