@@ -14,6 +14,7 @@ _PROBLEM = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "request_id": {"type": "string", "description": "As in X-Request-Id, and in the server's log."},
         "errors": {"type": "array", "items": {"type": "object"}, "description": "Each thing that was wrong."},
         "rows": {
             "type": "array",
