@@ -6,7 +6,7 @@ serve: .venv/.ready          ## set up, train and publish the demo models once, 
 	@exec $(BIN)/python examples/demo.py
 
 test: .venv/.ready-dev       ## every test: real servers, and processes killed under counted load
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 TEST_PACKAGES += prometheus  # rules are tested by its promtool, the dashboard's queries by a real one
 TEST_PACKAGES += wrk         # clients that do not wait, for swaps at full load

@@ -220,9 +220,9 @@ class TestReader:
             assert found.status_code == 200, path
         answer = server.reader.get("/model")
         assert (answer.status_code, answer.json()["title"]) == (404, "No such path")
-        assert answer.json()["error"].startswith(
-            "/model is no path of this server. There are: /ready, /metrics"
-        )
+        told = answer.json()["error"]
+        assert told.startswith("/model is no path of this server. There are: ")
+        assert "/ready, /metrics, /models" in told
         assert f"{server.announced['reader']}/" in server.client.get("/metrics").json()["detail"]
 
     def test_unknown_models_are_404(self, server: Server) -> None:
