@@ -136,7 +136,9 @@ def test_it_counts_what_is_asked_meanwhile(page: Page, server: Server, digit: tu
 
 def counted(server: Server) -> tuple[int, int]:
     """Requests to digits 1.0, and those of them that were refused; from /metrics, which is made anew each time."""
-    requests = re.compile(r'statehouse_requests_total\{model="digits",.*status="(\d+)",version="1\.0"\} (\S+)')
+    requests = re.compile(
+        r'statehouse_requests_total\{model="digits",.*status="(\d+)",version="1\.0"\} (\S+)'
+    )
     found = requests.findall(server.reader.get("/metrics").text)
     counts = [(status, int(float(count))) for status, count in found]
     return sum(count for _, count in counts), sum(count for status, count in counts if status[0] == "4")
