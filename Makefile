@@ -45,7 +45,7 @@ bench-all: .venv/.ready-dev .venv-bench/.ready    ## every workload, the plot, v
 		.venv-bench/bin/pip install --quiet $$line || echo "$$line cannot be installed: left out"; done
 	@touch $@
 
-bench-swaps: .venv/.ready-dev    ## what a swap costs, beside TorchServe's documented way (about 15 minutes)
+bench-swaps: .venv/.ready-dev    ## what a swap costs, beside TorchServe's documented way (about half an hour)
 	$(BIN)/python -m benchmarks.swaps
 
 clean:                       ## the environment and everything built

@@ -1,11 +1,9 @@
 """Where the time of one batch went, as the header `Server-Timing`, for the requests that ask for it alone."""
 
-import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from handlers.metrics import Observer, Phase
+from handlers.metrics import Laps, Observer, Phase
 from handlers.request import Request, Response
 
 HEADER = "Server-Timing"
@@ -18,8 +16,8 @@ class PhaseTimes(Observer):
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        self._began = self._last = time.perf_counter()
-        self._seconds: dict[str, float] = defaultdict(float)
+        self._laps = Laps()
+        self._began = self._ended = self._laps.begin()
         self._row_count = 0
 
     @contextmanager
@@ -27,9 +25,7 @@ class PhaseTimes(Observer):
         """What is inside, and what led to it, counts as this phase."""
         with self._observer.phase(name):
             yield
-        now = time.perf_counter()
-        self._seconds[name] += now - self._last
-        self._last = now
+        self._ended = self._laps.end(name)
 
     def rows(self, count: int) -> None:
         """The batch turned out to have so many rows."""
@@ -38,7 +34,7 @@ class PhaseTimes(Observer):
 
     def header(self) -> str:
         """Milliseconds by phase and in all, and how many rows shared them."""
-        seconds = {**self._seconds, "total": self._last - self._began}
+        seconds = {**self._laps.seconds, "total": self._ended - self._began}
         durations = [f"{name};dur={value * 1000:.3f}" for name, value in seconds.items()]
         return ", ".join([*durations, f'rows;desc="{self._row_count}"'])
 

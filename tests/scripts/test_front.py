@@ -399,23 +399,34 @@ def test_requests_wait_for_a_version_that_is_loaded_again(running: RunningFront,
     running.do(front.remove_lane("digits", "4.0"))
 
 
-def test_the_lane_is_chosen_by_what_is_in_flight(running: RunningFront, post: Post) -> None:
-    front = running.front
+def test_the_lane_is_chosen_by_the_most_in_flight_of_late(short_folder: Path) -> None:
+    running = RunningFront(short_folder, request_timeout_seconds=60)
+    front, path = running.front, "/predictions/digits/9.0"
+    running.do(front.set_token("secret"))
     lanes = [("9.0-b1", 1), ("9.0-b4", 3), ("9.0-b16", 4), ("9.0-b32", None)]
     running.do(front.set_lanes("digits", "9.0", lanes, loading="9.0-g0", digest=DIGEST))
     running.do(front.set_lanes("digits", "9.1", [("9.1-b1", None)], loading="9.1-g0", digest=DIGEST))
+
+    def lane_of(asked: str) -> str:
+        return running.client.post(asked).json()["path"].removeprefix("/predictions/digits/")
+
+    def in_flight() -> int:
+        return running.do(front.in_flight("digits", "9.0-g0", "explicit"))
+
     chosen = []
     with ThreadPoolExecutor(8) as pool:
         for count in range(1, 7):
-            path = "/predictions/digits/9.0"
-            chosen.append(post(path).json()["path"].removeprefix("/predictions/digits/"))
-            pool.submit(post, path, content=b"slow")
-            time.sleep(0.05)
-            assert running.do(front.in_flight("digits", "9.0-g0", "explicit")) == count
-        assert post("/predictions/digits/9.1").json()["path"] == "/predictions/digits/9.1-b1"
+            chosen.append(lane_of(path))
+            pool.submit(running.client.post, path, content=b"slow", timeout=60)
+            wait_for(lambda count=count: in_flight() == count)
+        assert lane_of("/predictions/digits/9.1") == "9.1-b1"
     assert chosen == ["9.0-b1", "9.0-b4", "9.0-b4", "9.0-b16", "9.0-b32", "9.0-b32"]
-    for version in ("9.0", "9.1"):
-        running.do(front.remove_lane("digits", version))
+    wait_for(lambda: in_flight() == 0)
+    alone = [lane_of(path) for _ in range(70)]
+    # What was in flight is remembered, and forgotten lane by lane while one client is alone.
+    assert list(dict.fromkeys(alone)) == ["9.0-b32", "9.0-b16", "9.0-b4", "9.0-b1"]
+    assert alone[-1] == "9.0-b1"
+    running.stop()
 
 
 def test_requests_do_not_wait_longer_than_the_deadline(running: RunningFront, post: Post) -> None:
