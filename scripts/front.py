@@ -17,7 +17,7 @@ from typing import Literal
 
 from scripts.child_process import LineSink
 from scripts.errors import FrontError, ServerStartError
-from scripts.front_statistics import FrontStatistics, read_statistics
+from scripts.metrics.front_statistics import FrontStatistics, read_statistics
 from scripts.runtime import RuntimeFolder
 from scripts.server_process import ServerProcess
 

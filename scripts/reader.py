@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from scripts import __version__
 from scripts.loaded_version import LoadedVersion, VersionState
-from scripts.metrics_page import MetricsPage
+from scripts.metrics.page import MetricsPage
 from scripts.supervisor import Supervisor
 from scripts.web.routes import PATHS as WEB_PATHS
 from scripts.web.routes import to_console, wants_page, web_routes

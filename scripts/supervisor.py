@@ -29,6 +29,8 @@ from scripts.front import Front
 from scripts.journal import Journal
 from scripts.loaded_version import LoadedVersion, VersionState
 from scripts.loading import VersionLoader
+from scripts.metrics.traffic import Traffic
+from scripts.metrics.workers import WorkerMetrics
 from scripts.outcomes import OutcomeReceiver
 from scripts.problems import Problems, RequestLog
 from scripts.runtime import RuntimeFolder
@@ -36,8 +38,6 @@ from scripts.server_log import ServerLog
 from scripts.steps import Report, Step
 from scripts.store import ModelStore
 from scripts.torchserve import LaneStatus, TorchServe
-from scripts.traffic import Traffic
-from scripts.worker_metrics import WorkerMetrics
 
 # Callers of /ready, /status and the like share one look at TorchServe within this time.
 FRESH_SECONDS = 0.25

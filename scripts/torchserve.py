@@ -24,9 +24,9 @@ import httpx
 from scripts.child_process import LineSink
 from scripts.errors import ServerStartError, TorchServeError
 from scripts.leftovers import kill_leftovers
+from scripts.metrics.torchserve import Measured, read_measured
 from scripts.runtime import RuntimeFolder
 from scripts.server_process import ServerProcess
-from scripts.torchserve_metrics import Measured, read_measured
 from scripts.worker_priority import worker_python
 
 CONFIG_FILE = Path(__file__).resolve().parent.parent / "config.properties"

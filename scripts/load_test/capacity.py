@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.console import seconds_text
 from scripts.load_test.histogram import Latency, latency_of
 from scripts.load_test.result import LoadResult
+from scripts.terminal.console import seconds_text
 
 START_PER_SECOND = 100.0
 GROWTH = 2.0

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.console import seconds_text
 from scripts.load_test.samples import Floats
 from scripts.load_test.timeline import HeatMap, Series, Timeline
 from scripts.svg import Axis, element, line, path, rect, round_up, text
+from scripts.terminal.console import seconds_text
 
 WIDTH, HEIGHT = 900, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 20, 34

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scripts import console
 from scripts.control import ControlClient
 from scripts.errors import ArgumentError, ServerError
 from scripts.load_test import html_report, html_rounds, report, report_rounds
@@ -23,6 +22,7 @@ from scripts.load_test.progress import LoadProgress
 from scripts.load_test.report import LiveProgress
 from scripts.load_test.result import LoadResult
 from scripts.load_test.target import ArrivalOptions, choose_arrivals, plan_for
+from scripts.terminal import console
 
 LEAST_ROUND_SECONDS = 0.2
 

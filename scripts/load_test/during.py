@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.completion import DEPLOYMENT_VARIABLE
+from scripts.commands.completion import DEPLOYMENT_VARIABLE
 from scripts.errors import ArgumentError
 from scripts.load_test.arrivals import OpenEnd
 from scripts.load_test.phases import Phase, phases_of

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.console import seconds_text
 from scripts.errors import CommandError
 from scripts.load_test import charts, charts_of_figures
 from scripts.load_test.arrivals import ClosedLoop, Constant, OpenLoop, Ramp
@@ -20,6 +19,7 @@ from scripts.load_test.report import arrivals_text
 from scripts.load_test.result import LoadResult
 from scripts.load_test.samples import Floats
 from scripts.load_test.timeline import Timeline, timeline_of
+from scripts.terminal.console import seconds_text
 
 MOST_CURVES = 4
 _PERCENTILES = ("P50", "P90", "P99", "P99.9", "MAX")

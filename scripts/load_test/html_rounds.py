@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from scripts.console import seconds_text
 from scripts.load_test import charts_of_figures
 from scripts.load_test.capacity import CONFIRMING_ROUNDS, Capacity, Trial
 from scripts.load_test.compare import Comparison
@@ -16,6 +15,7 @@ from scripts.load_test.page import chart, facts, heading, note, page, section, t
 from scripts.load_test.report import arrivals_text
 from scripts.load_test.result import LoadResult
 from scripts.load_test.samples import Floats, Samples
+from scripts.terminal.console import seconds_text
 
 
 def capacity_page(target: str, found: Capacity, last: LoadResult, environment: Mapping[str, str]) -> str:

@@ -10,8 +10,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from scripts import console
-from scripts.console import seconds_text
 from scripts.load_test.arrivals import OpenLoop
 from scripts.load_test.during import DuringResult
 from scripts.load_test.histogram import Latency
@@ -19,7 +17,9 @@ from scripts.load_test.phases import ALL, Phase
 from scripts.load_test.plan import LoadPlan
 from scripts.load_test.progress import LoadProgress
 from scripts.load_test.result import LoadResult, VersionAnswers
-from scripts.tables import Column, table_lines
+from scripts.terminal import console
+from scripts.terminal.console import seconds_text
+from scripts.terminal.tables import Column, table_lines
 
 SHORT_SECONDS = 2.0  # a load that is over sooner needs no progress bar
 _COLUMNS = ("VERSION", "ANSWERS", "STATUS", "P50", "P90", "P99", "P99.9", "MAX", "GAP", "SENT")

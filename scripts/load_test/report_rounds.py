@@ -6,12 +6,12 @@ import math
 
 from rich.text import Text
 
-from scripts import console
-from scripts.console import seconds_text
 from scripts.load_test.capacity import CONFIRMING_ROUNDS, Capacity, Trial
 from scripts.load_test.compare import Comparison, Ratio
 from scripts.load_test.fail_if import RATE
-from scripts.tables import Column, table_lines
+from scripts.terminal import console
+from scripts.terminal.console import seconds_text
+from scripts.terminal.tables import Column, table_lines
 
 
 def print_capacity(found: Capacity) -> None:

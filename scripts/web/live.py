@@ -9,7 +9,7 @@ from typing import Any
 from prometheus_client.core import Metric
 from prometheus_client.samples import Sample
 
-from scripts.worker_metrics import DURATION, REQUESTS, ROWS_IN_FLIGHT
+from scripts.metrics.workers import DURATION, REQUESTS, ROWS_IN_FLIGHT
 
 BATCH_REQUESTS = "statehouse_batch_requests"
 

@@ -15,7 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from examples import train_breast_cancer, train_digits
-from scripts.worker_metrics import percentile
+from scripts.metrics.workers import percentile
 from tests.e2e.browser import PATIENCE_MS, Watched, chromium, watched_page
 from tests.e2e.conftest import publish
 from tests.e2e.server import Server

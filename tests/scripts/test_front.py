@@ -20,8 +20,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from scripts.front import Front
-from scripts.front_statistics import Tracked
 from scripts.local_http import LocalServer, unix_listener
+from scripts.metrics.front_statistics import Tracked
 from scripts.outcomes import OutcomeReceiver
 from scripts.request_end import RequestEnd
 from scripts.runtime import RuntimeFolder

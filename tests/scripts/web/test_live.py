@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.core import HistogramMetricFamily
 
+from scripts.metrics.workers import WorkerMetrics, percentile
 from scripts.web.live import BATCH_REQUESTS, counts_by_version
-from scripts.worker_metrics import WorkerMetrics, percentile
 
 REQUESTS = 5
 ROOT = Path(__file__).parents[3]

@@ -1,0 +1,160 @@
+"""The commands that make a version and say what a file or a version is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from scripts.commands import completion
+from scripts.commands.options import DEPLOYMENT, EXIT_FAILED, AsJson, DeploymentFile
+from scripts.terminal import console
+
+app = typer.Typer()
+
+Architecture = Annotated[
+    str | None,
+    typer.Option(
+        "--architecture",
+        metavar="NAME",
+        autocompletion=completion.architectures,
+        help="How to rebuild it, if the file does not say.",
+    ),
+]
+Config = Annotated[
+    str | None,
+    typer.Option("--config", metavar="JSON|FILE", help="The architecture's config, if not in the file."),
+]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        metavar="TASK",
+        autocompletion=completion.tasks,
+        help="What the endpoint does: image_classification, tabular or tensor.",
+    ),
+]
+TaskConfig = Annotated[
+    str | None,
+    typer.Option("--task-config", metavar="JSON|FILE", help="The task's config: labels, features, sizes, …"),
+]
+Architectures = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--architectures",
+        metavar="MODULE",
+        help="A module that registers your own; repeatable.",
+    ),
+]
+
+
+@app.command(epilog="Example: statehouse publish digits.pt --name digits --version 1.1")
+def publish(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A .pt or .safetensors file.")],
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name", metavar="NAME", autocompletion=completion.names, help="What clients call the model."
+        ),
+    ],
+    version: Annotated[
+        str, typer.Option("--version", metavar="VERSION", help="Such as 1.0; published once, never changed.")
+    ],
+    architecture: Architecture = None,
+    config: Config = None,
+    task: Task = None,
+    task_config: TaskConfig = None,
+    example: Annotated[
+        list[Path] | None, typer.Option("--example", metavar="FILE", help="A request's body; repeatable.")
+    ] = None,
+    architectures: Architectures = None,
+    deployment: DeploymentFile = DEPLOYMENT,
+    as_json: AsJson = False,
+) -> None:
+    """Make a verified version of a checkpoint, or say why not.
+
+    A file that does not describe itself needs --architecture and --task; its config is read from the
+    file (model_config) or from --config.
+    """
+    from scripts.project import Project, read_mapping
+
+    project = Project.of_deployment(deployment)
+    with console.Progress(shown=not as_json) as progress:
+        from scripts.publish import publish as publish_version
+
+        result = publish_version(
+            checkpoint,
+            store=project.store,
+            name=name,
+            version=version,
+            architecture=architecture,
+            config=read_mapping("--config", config),
+            task=task,
+            task_config=read_mapping("--task-config", task_config),
+            examples=example or (),
+            architectures=(*project.architectures, *(architectures or ())),
+            report=progress.step,
+        )
+    if as_json:
+        console.print_json(console.published_facts(result))
+    else:
+        console.print_published(
+            result, project.modules_to_name(architectures or (), result.version.manifest.architecture)
+        )
+
+
+@app.command(epilog="Example: statehouse inspect tutorial.pt --architecture simple_net --task tensor")
+def inspect(
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT|VERSION",
+            autocompletion=completion.checkpoints_and_versions,
+            help="A file, or a version: digits-1.0.",
+        ),
+    ],
+    architecture: Architecture = None,
+    config: Config = None,
+    task: Task = None,
+    task_config: TaskConfig = None,
+    architectures: Architectures = None,
+    deployment: DeploymentFile = DEPLOYMENT,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a file or a version is, and whether it would load.
+
+    Every problem is listed at once. Exit code 0: it would load; 1: it would not.
+    """
+    from scripts.project import Project, read_mapping
+
+    project = Project.of_deployment(deployment)
+    with console.Progress(shown=not as_json) as progress:
+        progress.step(f"reading {target}")
+        from scripts.inspection import inspect as inspect_target
+
+        found = inspect_target(
+            target,
+            store=project.store,
+            architecture=architecture,
+            config=read_mapping("--config", config),
+            task=task,
+            task_config=read_mapping("--task-config", task_config),
+            architectures=(*project.architectures, *(architectures or ())),
+        )
+    if as_json:
+        console.print_json(found.to_plain())
+    else:
+        from scripts.terminal import inspection
+
+        told = {
+            "--architecture": architecture,
+            "--config": config,
+            "--task": task,
+            "--task-config": task_config,
+        }
+        options = [word for option, value in told.items() if value for word in (option, value)]
+        options += [word for module in architectures or () for word in ("--architectures", module)]
+        inspection.print_inspection(found, publish_options=options)
+    if not found.would_load:
+        raise typer.Exit(EXIT_FAILED)

@@ -1,0 +1,1 @@
+"""What `/metrics` says beyond the workers' own, and how it is gathered."""

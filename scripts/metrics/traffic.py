@@ -1,0 +1,62 @@
+"""The traffic of all versions since each was loaded, as the front and TorchServe count it; both may start again."""
+
+from __future__ import annotations
+
+from scripts.metrics.front_statistics import CLASSES, FrontStatistics, Tracked
+from scripts.metrics.growing import Growing
+from scripts.metrics.torchserve import Measured
+
+Key = tuple[str, str]
+
+
+class Traffic:
+    """Takes what was counted at each look. A version's count begins with the generation that it was loaded with."""
+
+    response_classes = CLASSES
+
+    def __init__(self) -> None:
+        self.front: Growing[str] = Growing()
+        self.front_now: dict[str, int] = {}
+        self._requests: Growing[Tracked] = Growing()
+        self._in_flight: dict[Tracked, int] = {}
+        self._measured: Growing[Measured] = Growing()
+        self._since: dict[Key, int] = {}
+
+    def begin(self, name: str, version: str, generation: int) -> None:
+        """Count a version that is loaded from now on: what an earlier life of it counted is not its own."""
+        self._since[name, version] = generation
+
+    def take_front(self, statistics: FrontStatistics) -> None:
+        """Take a look at the front."""
+        classes = {f"hrsp_{name}": count for name, count in statistics.responses.items()}
+        self.front.take(statistics.totals | classes)
+        self.front_now = {
+            "connections_open": statistics.connections,
+            "connections_limit": statistics.connection_limit,
+            "queued_requests": statistics.queued,
+        }
+        self._requests.take(statistics.requests)
+        self._in_flight = statistics.in_flight
+
+    def take_torchserve(self, measured: dict[Measured, float]) -> None:
+        """Take a look at TorchServe."""
+        self._measured.take(measured)
+
+    def requests(self, name: str, version: str) -> float:
+        """Return how many requests clients have sent to a version."""
+        return sum(self._requests[each] for each in self._requests if self._is_of(each, name, version))
+
+    def in_flight(self, name: str, version: str) -> int:
+        """Return how many of them have no answer yet."""
+        return sum(
+            count for each, count in self._in_flight.items() if (each.name, each.version) == (name, version)
+        )
+
+    def torchserve(self, figure: str, name: str, version: str) -> float:
+        """Return one of TorchServe's figures of a version, in seconds where it is a time."""
+        mine = (each for each in self._measured if each.figure == figure)
+        return sum(self._measured[each] for each in mine if self._is_of(each, name, version))
+
+    def _is_of(self, each: Tracked | Measured, name: str, version: str) -> bool:
+        since = self._since.get((name, version), 0)
+        return (each.name, each.version) == (name, version) and each.generation >= since

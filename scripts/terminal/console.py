@@ -1,0 +1,234 @@
+"""What the commands print for people: steps, tables and numbers in readable units."""
+
+from __future__ import annotations
+
+import atexit
+import json
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from scripts.names import version_order
+from scripts.steps import Step
+from scripts.terminal.tables import Column, table_lines
+
+if TYPE_CHECKING:
+    from scripts.addresses import Addresses
+    from scripts.publish import PublishResult
+
+PIPE_WIDTH = 200
+MIN_PERCENTILE_REQUESTS = 20  # of fewer, a percentile is the slowest of them or so
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+if not out.is_terminal:
+    out.width = PIPE_WIDTH  # nothing is cut off in a file or a pipe
+_running = Status("", console=err)  # the step that runs, on a terminal
+atexit.register(_running.stop)  # however the command ends: a spinner hides the cursor
+
+_STEP_MARKS = {"done": ("✓", "green"), "failed": ("✗", "red")}
+GOLDEN_SOURCES = {
+    "checkpoint": "from the checkpoint",
+    "file": "from --example",
+    "made": "none was given: made from the input schema with a fixed seed",
+}
+_STATUS_COLUMNS = (
+    *(Column("MODEL"), Column("VERSION"), Column("STATE"), Column("WORKERS", dispensable=2)),
+    *(Column("LANES", dispensable=6), Column("MEMORY", numeric=True, dispensable=7)),
+    *(Column("QUEUE", numeric=True, dispensable=3), Column("REQUESTS", numeric=True, dispensable=1)),
+    *(Column("FAILED", numeric=True), Column("P50", numeric=True, dispensable=4)),
+    *(Column("P99", numeric=True), Column("DIGEST", dispensable=5)),
+)
+_STATE_STYLES = {"READY": "green", "LOADING": "yellow", "DEGRADED": "yellow", "FAILED": "red"}
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON
+    """Print JSON for machines, and for people who look at it."""
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def width_of(console: Console) -> int | None:
+    """Return how many columns there are; None where nothing is cut off or wrapped: in a file or a pipe."""
+    return console.width if console.is_terminal else None
+
+
+def say(text: Text | str, console: Console = out) -> None:
+    """Print for people; on a terminal lines are wrapped between words and go on indented."""
+    for line in (Text(text) if isinstance(text, str) else text).split("\n", allow_blank=True):
+        if not console.is_terminal:
+            console.print(line)
+            continue
+        indent = len(line.plain) - len(line.plain.lstrip()) + 2
+        first, *rest = line.wrap(console, max(console.width - indent, 20))
+        console.print(first)
+        for piece in rest:
+            console.print(Text(" " * indent) + piece)
+
+
+def print_step(step: Step) -> None:
+    """Print one step of the supervisor's as it happens: what runs is a spinner, what is done a line."""
+    if step.state == "begun":
+        if err.is_terminal:
+            _running.update(Text(step.text if step.name == "wait" else f"{step.name} …", style="dim"))
+            _running.start()
+        elif step.name == "wait":
+            say(f"  · {step.text}", err)
+        return
+    _running.stop()
+    mark, style = _STEP_MARKS[step.state]
+    line = Text.assemble((f"  {mark} ", style), step.text)
+    if step.seconds >= 0.05:
+        line.append(f"  {step.seconds:.1f} s", style="dim")
+    say(line, err)
+
+
+def print_error(message: str) -> None:
+    """Print why a command could not do what it was asked."""
+    _running.stop()
+    say(Text.assemble(("error: ", "bold red"), message), err)
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Return a duration as people read it: ``850 µs``, ``4.2 ms``, ``1.3 s``."""
+    if seconds is None:
+        return "-"
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def size_text(size_bytes: int) -> str:
+    """Return a size as people read it: ``512 B``, ``817 kB``, ``1.6 GB``."""
+    size = float(size_bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 10 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
+def print_status(status: dict[str, Any]) -> None:
+    """Print what serves, as a table."""
+    ready = ("ready", "green") if status["ready"] else ("not ready", "yellow")
+    addresses = f" · front {status['front']} · reader {status['reader']} · grpc {status['grpc']}"
+    say(Text.assemble(ready, (addresses.replace("http://", ""), "dim")))
+    say(Text(status["deployment"], style="dim"))
+    if status["models"]:
+        rows = sorted(status["models"], key=lambda row: (row["name"], version_order(row["version"])))
+        for line in table_lines(_STATUS_COLUMNS, [_status_row(row) for row in rows], width=width_of(out)):
+            out.print(line)
+        say(
+            Text(
+                "* answers requests that name no version; LANES: batch sizes; FAILED: answers of 5xx",
+                style="dim",
+            )
+        )
+    else:
+        say("No version is served. Bring one in: statehouse swap NAME VERSION")
+    for line in status["missing"]:
+        say(Text.assemble(("  missing: ", "yellow"), line))
+
+
+def _status_row(row: dict[str, Any]) -> list[str | Text]:
+    latency = row["latency"] or {}
+    requests = latency.get("requests", 0)
+    percentiles = [latency.get("p50_seconds"), latency.get("p99_seconds")]
+    return [
+        row["name"],
+        row["version"] + ("*" if row["default"] else ""),
+        Text(row["state"], style=_STATE_STYLES.get(row["state"], "")),
+        f"{row['workers']['ready']}/{row['workers']['desired']}",
+        " ".join(str(lane["batch_size"]) for lane in row["lanes"]),
+        size_text(row["memory_bytes"]) if row["memory_bytes"] else "-",
+        f"{row['queued_requests']:,}",
+        f"{requests:,}",
+        f"{latency.get('failed', 0):,}",
+        *(seconds_text(each) if requests >= MIN_PERCENTILE_REQUESTS else "-" for each in percentiles),
+        (row["digest"] or "-")[:8],
+    ]
+
+
+def print_server_line(line: str) -> None:
+    """Print one of the few lines that the servers log."""
+    err.print(Text(f"  · {line}", style="dim"))
+
+
+def print_ready(addresses: Addresses, missing: list[str], curl_lines: list[str]) -> None:
+    """Print that the server is up, what is missing, requests to try, and where a browser shows it all."""
+    if missing:
+        err.print(Text("\nUp, but not ready:", style="bold yellow"))
+        for line in missing:
+            err.print(Text(f"  {line}"))
+    else:
+        err.print(Text.assemble(("\nReady.", "bold green"), " Try, in another terminal:"))
+    for line in (f"curl -s {addresses.url('reader')}/ready", *curl_lines):
+        out.print(Text(f"  {line}"))
+    err.print(Text(f"In a browser: {addresses.url('front')}/console"))
+    err.print(Text("Ctrl-C stops: what is in flight is answered first.", style="dim"))
+
+
+class Progress:
+    """What is being done, with a spinner on a terminal and one line per step elsewhere."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self._shown = shown
+        self._spinner = Status("starting", console=err)
+
+    def __enter__(self) -> Self:
+        if self._shown and err.is_terminal:
+            self._spinner.start()
+        return self
+
+    def step(self, text: str) -> None:
+        """Begin the next step."""
+        if not self._shown:
+            return
+        if err.is_terminal:
+            self._spinner.update(Text(text, style="dim"))
+        else:
+            say(f"  · {text}", err)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._spinner.stop()
+
+
+def published_facts(result: PublishResult) -> dict[str, Any]:
+    """Return what `publish --json` prints."""
+    manifest = result.version.manifest
+    return {
+        "name": manifest.name,
+        "version": manifest.version,
+        "digest": manifest.digest,
+        "folder": str(result.version.folder),
+        "already_published": result.already_published,
+        "golden": manifest.golden.model_dump(),
+    }
+
+
+def print_published(result: PublishResult, unnamed_modules: list[str]) -> None:
+    """Print what was published and how to serve it.
+
+    ``unnamed_modules`` register its architecture, and the deployment does not name them yet.
+    """
+    manifest = result.version.manifest
+    known = "was published already" if result.already_published else "published"
+    golden = f"{manifest.golden.count} golden example{'s' if manifest.golden.count != 1 else ''}"
+    what = f"{manifest.name} {manifest.version} {known}: {result.version.folder}"
+    say(Text.assemble(("✓ ", "green"), what))
+    say(f"  {manifest.architecture}, {manifest.parameter_count:,} parameters, task {manifest.task}")
+    say(f"  {golden} ({GOLDEN_SOURCES[manifest.golden.source]})")
+    say(f"  digest {manifest.digest}")
+    if unnamed_modules:
+        modules = ", ".join(unnamed_modules)
+        say(
+            f"The server cannot build {manifest.architecture!r} yet. Put into deployment.yaml:\n"
+            f"  architectures: [{modules}]\n"
+            f"with the module beside that file, and start `statehouse serve` again."
+        )
+    then = "Then serve it" if unnamed_modules else "Serve it"
+    say(f"{then}: statehouse swap {manifest.name} {manifest.version}")

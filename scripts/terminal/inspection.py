@@ -1,0 +1,193 @@
+"""What `statehouse inspect` prints for people: the verdict, then what it is, then its tensors."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from scripts.errors import NameRuleError
+from scripts.names import check_name
+from scripts.terminal.console import GOLDEN_SOURCES, out, say, size_text, width_of
+from scripts.terminal.tables import Column, table_lines
+
+if TYPE_CHECKING:
+    from scripts.inspection import Inspection
+
+MAX_TENSORS = 24
+MAX_ITEMS = 12  # of a list; longer ones are counted
+LONGEST = 100  # characters of one value
+PARAGRAPH_WIDTH = 60
+
+_FORMS = {
+    "statehouse": "describes itself",
+    "bare": "a bare state_dict",
+    "model_state_dict": "{'model_state_dict': …}, as tutorials save it",
+    "state_dict": "{'state_dict': …}",
+    "model": "{'model': …}",
+}
+_TENSOR_COLUMNS = (Column("TENSOR"), Column("DTYPE", dispensable=1), Column("SHAPE"))
+_FACT_COLUMNS = (Column("FACT"), Column("VALUE"))
+
+
+def print_inspection(found: Inspection, *, publish_options: Iterable[str] = ()) -> None:
+    """Print whether it would load and why not, then what it is.
+
+    ``publish_options`` are what a publish of it must be told as well.
+    """
+    _print_verdict(found)
+    if found.would_load and found.kind == "checkpoint":
+        say(f"Publish it: {_publish_command(found.target, publish_options)}")
+    if found.facts:
+        out.print()
+        _print_facts(found.facts)
+        _print_tensors(found.facts.get("tensors") or {})
+
+
+def _print_verdict(found: Inspection) -> None:
+    mark, verdict = ("✓ ", "it would load") if found.would_load else ("✗ ", "it would not load")
+    style = "green" if found.would_load else "red"
+    say(Text.assemble((mark, style), (found.target, "bold"), f": {verdict}"))
+    for problem in found.problems:
+        say(Text.assemble(("  ✗ ", "red"), problem))
+    for note in found.notes:
+        say(Text.assemble(("  note: ", "yellow"), note))
+
+
+def _publish_command(target: str, options: Iterable[str]) -> str:
+    stem = Path(target).stem
+    try:
+        name = check_name(stem)
+    except NameRuleError:
+        name = "NAME"
+    return shlex.join(["statehouse", "publish", target, "--name", name, "--version", "1.0", *options])
+
+
+def _print_facts(facts: dict[str, Any]) -> None:
+    rows = [(name, line) for name, lines in _facts(facts) for name, line in _labelled(name, lines)]
+    shown = [(Text(name, style="dim"), value) for name, value in rows]
+    for line in table_lines(_FACT_COLUMNS, shown, width=width_of(out), headed=False):
+        out.print(line)
+
+
+def _labelled(name: str, lines: list[str]) -> list[tuple[str, str]]:
+    return [(name if number == 0 else "", line) for number, line in enumerate(lines)]
+
+
+def _facts(facts: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """Return what is worth a line, or some: name and lines."""
+    known: list[tuple[str, Sequence[str | None]]] = [
+        ("file", _file(facts)),
+        ("architecture", [facts.get("architecture")]),
+        ("config", _filled(_named(facts.get("config")))),
+        *_task_facts(facts.get("task"), facts.get("task_config") or {}),
+        ("parameters", _parameters(facts)),
+        ("training state", _training(facts)),
+        ("golden examples", [_golden(facts)]),
+        ("published", [facts.get("published")]),
+        ("metadata", _named(facts.get("metadata"), but=("format_version",))),
+        ("digest", [facts.get("digest")]),
+    ]
+    told = [(name, [line for line in lines if line]) for name, lines in known]
+    return [(name, lines) for name, lines in told if lines]
+
+
+def _file(facts: dict[str, Any]) -> list[str]:
+    if "files" in facts:
+        size_bytes = sum(file["size_bytes"] for file in facts["files"].values())
+        return [f"{facts['folder']}, {size_text(size_bytes)}"]
+    return [
+        f".{facts['container']}, {size_text(facts['size_bytes'])}, {_FORMS.get(facts['form'], facts['form'])}"
+    ]
+
+
+def _task_facts(task: str | None, config: dict[str, Any]) -> list[tuple[str, list[str | None]]]:
+    features, labels = config.get("features") or [], config.get("labels")
+    target = ("target_mean", "target_std") if labels else ()  # of a regression only
+    rest = _filled(_named(config, but=("features", "labels", "kind", *target)))
+    lines = [line.plain for line in table_lines(_FACT_COLUMNS, _features(features), width=None, headed=False)]
+    return [
+        ("task", [", ".join(filter(None, (task, config.get("kind")))), *rest]),
+        (f"features ({len(features)})", [*lines]),
+        ("labels", [_shown(labels).strip("[]")] if labels else []),
+    ]
+
+
+def _features(features: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(feature["name"], _feature(feature)) for feature in features]
+
+
+def _feature(feature: dict[str, Any]) -> str:
+    if feature["type"] == "categorical":
+        return f"one of {_shown(feature['categories']).strip('[]')}"
+    bounds = [("≥", feature.get("minimum")), ("≤", feature.get("maximum"))]
+    told = [f"{sign} {_shown(bound)}" for sign, bound in bounds if bound is not None]
+    return ", ".join([f"{_shown(feature['mean'])} ± {_shown(feature['std'])}", *told])
+
+
+def _filled(items: list[str]) -> list[str]:
+    """Put several short items into a line, as in a paragraph."""
+    lines: list[str] = []
+    for item in items:
+        if lines and len(lines[-1]) + len(item) < PARAGRAPH_WIDTH:
+            lines[-1] += f", {item}"
+        else:
+            lines.append(item)
+    return lines
+
+
+def _named(values: dict[str, Any] | None, but: tuple[str, ...] = ()) -> list[str]:
+    return [
+        f"{key} {_shown(value)}"
+        for key, value in (values or {}).items()
+        if value is not None and value != [] and key not in but
+    ]
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 - any plain data
+    if isinstance(value, list) and len(value) > MAX_ITEMS:
+        return f"{', '.join(map(_shown, value[:3]))} … ({len(value):,} in all)"
+    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
+        return f"[{', '.join(map(_shown, value))}]"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _parameters(facts: dict[str, Any]) -> list[str]:
+    if facts.get("parameter_count") is None:
+        return []
+    return [f"{facts['parameter_count']:,}, {', '.join(facts.get('dtypes') or ['none'])}"]
+
+
+def _training(facts: dict[str, Any]) -> list[str]:
+    if "has_training_state" not in facts:
+        return []
+    return ["yes; publishing leaves it out" if facts["has_training_state"] else "none"]
+
+
+def _golden(facts: dict[str, Any]) -> str:
+    if "golden" in facts:
+        return f"{facts['golden']['count']}, {GOLDEN_SOURCES[facts['golden']['source']]}"
+    return (
+        str(facts["examples"]) if facts.get("examples") else "none; publishing makes one, or takes --example"
+    )
+
+
+def _print_tensors(tensors: dict[str, Any]) -> None:
+    if not tensors:
+        return
+    rows = [
+        (name, tensor["dtype"], "×".join(map(str, tensor["shape"])) or "scalar")
+        for name, tensor in list(tensors.items())[:MAX_TENSORS]
+    ]
+    out.print()
+    for line in table_lines(_TENSOR_COLUMNS, rows, width=width_of(out)):
+        out.print(line)
+    if len(tensors) > MAX_TENSORS:
+        say(Text(f"… and {len(tensors) - MAX_TENSORS:,} more (all with --json)", style="dim"))
