@@ -223,7 +223,7 @@ def test_two_operators_at_once_leave_one_default(server: Server) -> None:
         subprocess.Popen([STATEHOUSE, "swap", "tutorial", version, "--json"], cwd=server.folder, text=True)
         for version in ("1.0", "1.1", "1.0", "1.1")
     ]
-    assert [swap.wait(timeout=60) for swap in swaps] == [0, 0, 0, 0]
+    assert [swap.wait(timeout=240) for swap in swaps] == [0, 0, 0, 0]
     default = server.read_deployment()["models"]["tutorial"]["default"]
     assert answer_of(server).headers["x-model-version"] == default
 

@@ -63,7 +63,7 @@ def serving(project: Path) -> Iterator[Path]:
     finally:
         # As Ctrl-C in its terminal: to make and to what it started.
         os.killpg(process.pid, signal.SIGINT)
-        process.wait(timeout=60)
+        process.wait(timeout=240)
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:

@@ -77,7 +77,7 @@ class FaultyServer(Server):
     def history(self) -> list[dict[str, Any]]:
         return self.run_json("history")
 
-    def wait_until(self, what: Callable[[], bool], *, seconds: float = 60) -> float:
+    def wait_until(self, what: Callable[[], bool], *, seconds: float = 240) -> float:
         """Wait for something; return how long that took."""
         began = time.monotonic()
         while not what():

@@ -134,7 +134,7 @@ def test_a_swap_does_not_write_over_an_edit_made_meanwhile(served: FaultyServer)
         server.wait_until(server.deployment_file.with_suffix(".pending.json").exists)
         wanted = edit(server, lambda models: models["moody"]["versions"].pop("1.0"))
         edited = server.deployment_file.read_bytes()
-        _, told = swap.communicate(timeout=60)
+        _, told = swap.communicate(timeout=240)
     assert swap.returncode == 1
     assert "was edited and is not applied" in told
     assert server.deployment_file.read_bytes() == edited

@@ -128,7 +128,7 @@ class Unfinished:
     def __init__(self, front: str, path: str) -> None:
         url, body = urlsplit(front), body_of(1).content
         self._rest = body[-1:]
-        self._socket = socket.create_connection((url.hostname, url.port), timeout=60)
+        self._socket = socket.create_connection((url.hostname, url.port), timeout=240)
         head = f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: {len(body)}\r\n\r\n"
         self._socket.sendall(head.encode() + body[:-1])
 

@@ -81,7 +81,7 @@ def test_a_roll_back_happens_although_it_cannot_be_written(server: FaultyServer)
         )  # fmt: skip
         server.wait_until(lambda: server.read_deployment()["models"]["moody"]["default"] == "2.0")
         with full(server, NOTHING_FITS_BYTES), server.load(rate=20, connections=0, bodies=bodies):
-            _, told = swap.communicate(timeout=60)
+            _, told = swap.communicate(timeout=240)
         assert swap.returncode == 1
     assert "cannot be written" in told
     assert "1.0 serves again" in told

@@ -75,7 +75,7 @@ class WorkerProcess:
     def leave(self) -> tuple[int, str]:
         """Hang up: the exit status, and all that it printed."""
         self.socket.close()
-        printed, _ = self.process.communicate(timeout=30)
+        printed, _ = self.process.communicate(timeout=240)
         return self.process.returncode, printed
 
 
@@ -207,7 +207,7 @@ def test_an_unknown_command_ends_the_worker_as_shipped(start):
     workers = [start(fast=fast) for fast in (True, False)]
     for worker in workers:
         worker.socket.sendall(b"X")
-        printed, _ = worker.process.communicate(timeout=30)
+        printed, _ = worker.process.communicate(timeout=240)
         assert "Invalid command" in printed
         assert worker.process.returncode == 1
 

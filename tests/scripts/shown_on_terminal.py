@@ -25,6 +25,6 @@ def shown_on_terminal(command: list[str | Path], *, width: int, folder: Path) ->
             shown += piece
     except OSError:  # how Linux says that the other end is closed
         pass
-    process.wait(timeout=60)
+    process.wait(timeout=240)
     os.close(controller)
     return _CONTROLS.sub("", shown.decode()).replace("\r\n", "\n").splitlines()

@@ -24,7 +24,7 @@ def tell(folder: Path, *lines: str) -> None:
 def taken(receiver: OutcomeReceiver, name: str, count: int) -> dict[str, Outcomes]:
     """What arrives until ``count`` answers have."""
     total: dict[str, Outcomes] = {}
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while sum(each.answered + each.gone for each in total.values()) < count and time.monotonic() < deadline:
         for version, outcomes in receiver.take(name).items():
             total[version] = total.get(version, Outcomes()) + outcomes

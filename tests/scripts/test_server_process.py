@@ -19,7 +19,7 @@ async def started(folder: Path) -> ServerProcess:
         return True
 
     command = [sys.executable, "-c", "import time; time.sleep(60)"]
-    await server.start(command, cwd=folder, env={}, answers=answers, timeout_seconds=10)
+    await server.start(command, cwd=folder, env={}, answers=answers, timeout_seconds=60)
     return server
 
 
@@ -48,6 +48,6 @@ def test_what_ends_by_itself_or_is_cancelled_is_left_alone(tmp_path: Path) -> No
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05), server.needed():
                 await asyncio.sleep(30)
-        await server.stop(with_signal=signal.SIGKILL, grace_seconds=5)
+        await server.stop(with_signal=signal.SIGKILL, grace_seconds=60)
 
     asyncio.run(run())

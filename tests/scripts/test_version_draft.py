@@ -70,9 +70,9 @@ def test_writers_wait_for_each_other(store_folder):
     thread = threading.Thread(target=second)
     with store_lock(store_folder, on_wait=never_waits):
         thread.start()
-        assert waiting.wait(timeout=10)
+        assert waiting.wait(timeout=120)
         order.append("first")
-    thread.join(timeout=10)
+    thread.join(timeout=120)
     assert order == ["first", "second"]
 
 
