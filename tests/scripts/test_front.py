@@ -3,12 +3,15 @@
 import asyncio
 import json
 import re
+import shutil
 import socket
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +97,9 @@ class RunningFront:
         future: Future[Any] = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         return future.result(timeout=60)
 
+    def post(self, path: str, **kwargs: Any) -> httpx.Response:
+        return self.client.post(path, timeout=120, **kwargs)
+
     def release(self) -> None:
         """Let all that is held be answered, and what comes from now on at once."""
         self.loop.call_soon_threadsafe(self.released.set)
@@ -114,21 +120,16 @@ class RunningFront:
         self.loop.call_soon_threadsafe(self.loop.stop)
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFront]:
-    import shutil
-    import tempfile
-
+@contextmanager
+def serving(request_timeout_seconds: int) -> Iterator[RunningFront]:
+    """A front of digits 1.0, the default, and 2.0, and of a name that is loading."""
     folder = Path(tempfile.mkdtemp(prefix="st-"))
-    running = RunningFront(folder)
+    running = RunningFront(folder, request_timeout_seconds=request_timeout_seconds)
     front = running.front
     running.do(front.set_token("secret"))
     for version in ("1.0", "2.0"):
-        running.do(
-            front.set_lanes(
-                "digits", version, [(f"{version}-b8", None)], loading=f"{version}-b8", digest=DIGEST
-            )
-        )
+        lanes = [(f"{version}-b8", None)]
+        running.do(front.set_lanes("digits", version, lanes, loading=f"{version}-b8", digest=DIGEST))
     running.do(front.set_default("digits", "1.0"))
     running.do(front.set_lanes("loading", "1.0", [("1.0-b8", None)], loading="1.0-b8", digest=DIGEST))
     yield running
@@ -136,12 +137,25 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFront]:
     shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[RunningFront]:
+    with serving(request_timeout_seconds=1) as front:
+        yield front
+
+
+@pytest.fixture(scope="module")
+def patient() -> Iterator[RunningFront]:
+    """One that lets requests wait as long as a busy machine needs."""
+    with serving(request_timeout_seconds=60) as front:
+        yield front
+
+
 Post = Callable[..., httpx.Response]
 
 
 @pytest.fixture
 def post(running: RunningFront) -> Post:
-    return lambda path, **kwargs: running.client.post(path, **kwargs)
+    return running.post
 
 
 @pytest.mark.parametrize(
@@ -314,7 +328,8 @@ def test_what_torchserve_refuses_itself_is_told_in_our_form(post: Post, status: 
     assert of_a_worker.status_code == of_a_worker.json()["code"] == status
 
 
-def test_requests_wait_for_a_server_that_restarts(running: RunningFront, post: Post) -> None:
+def test_requests_wait_for_a_server_that_restarts(patient: RunningFront) -> None:
+    running, post = patient, patient.post
     assert post("/predictions/digits").status_code == 200
     running.stop_upstream()
     time.sleep(0.5)  # it is found to be down without anybody having asked
@@ -353,14 +368,15 @@ class DyingServer:
 @pytest.mark.parametrize(
     "path", ["/predictions/digits", "/v1/models/digits:predict", "/v2/models/digits/infer"]
 )
-def test_what_a_killed_server_had_is_sent_once_more(running: RunningFront, post: Post, path: str) -> None:
+def test_what_a_killed_server_had_is_sent_once_more(patient: RunningFront, path: str) -> None:
+    running, post = patient, patient.post
     expected = post(path).json()["path"]
     running.stop_upstream()
     dying = DyingServer(running.runtime.inference_socket)
     time.sleep(0.5)  # found to be up
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(post, path)
-        assert dying.taken.wait(10)
+        assert dying.taken.wait(120)
         running.do(running.front.set_token("next"))
         running.start_upstream()
         answer = waiting.result()
@@ -370,7 +386,7 @@ def test_what_a_killed_server_had_is_sent_once_more(running: RunningFront, post:
 
 
 def test_what_kills_two_servers_is_not_sent_to_a_third(short_folder: Path) -> None:
-    running = RunningFront(short_folder, request_timeout_seconds=20)
+    running = RunningFront(short_folder, request_timeout_seconds=60)
     running.do(running.front.set_lanes("digits", "1.0", [("1.0-b8", None)], loading="1.0-b8", digest=DIGEST))
     running.do(running.front.set_default("digits", "1.0"))
     running.do(running.front.set_token("secret"))
@@ -378,19 +394,19 @@ def test_what_kills_two_servers_is_not_sent_to_a_third(short_folder: Path) -> No
     first = DyingServer(running.runtime.inference_socket)
     time.sleep(0.5)
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(running.client.post, "/predictions/digits", timeout=30)
-        assert first.taken.wait(10)
+        waiting = pool.submit(running.post, "/predictions/digits")
+        assert first.taken.wait(120)
         time.sleep(0.5)  # as Java, which takes seconds to be back: by then the request waits for it
         second = DyingServer(running.runtime.inference_socket)
-        assert second.taken.wait(10)
+        assert second.taken.wait(120)
         answer = waiting.result()
     assert answer.status_code == 502
     assert answer.json()["type"] == "urn:statehouse:problem:no-answer"
     running.stop()
 
 
-def test_requests_wait_for_a_version_that_is_loaded_again(running: RunningFront, post: Post) -> None:
-    front = running.front
+def test_requests_wait_for_a_version_that_is_loaded_again(patient: RunningFront) -> None:
+    running, front, post = patient, patient.front, patient.post
     running.do(front.set_lanes("digits", "4.0", [("4.0-b8", None)], loading="4.0-b8", digest=DIGEST))
     running.do(front.hold("digits", "4.0"))
     with ThreadPoolExecutor(4) as pool:
@@ -399,6 +415,12 @@ def test_requests_wait_for_a_version_that_is_loaded_again(running: RunningFront,
         assert not any(each.done() for each in waiting)
         running.do(front.set_lanes("digits", "4.0", [("4.0-b9", None)], loading="4.0-b9", digest=DIGEST))
         assert {each.result().json()["path"] for each in waiting} == {"/predictions/digits/4.0-b9"}
+    running.do(front.remove_lane("digits", "4.0"))
+
+
+def test_no_request_waits_for_a_version_longer_than_the_deadline(running: RunningFront, post: Post) -> None:
+    front = running.front
+    running.do(front.set_lanes("digits", "4.0", [("4.0-b8", None)], loading="4.0-b8", digest=DIGEST))
     running.do(front.hold("digits", "4.0"))
     answer = post("/predictions/digits/4.0")
     assert (answer.status_code, answer.headers["x-model-version"]) == (503, "4.0")
@@ -424,7 +446,7 @@ def test_the_lane_is_chosen_by_the_most_in_flight_of_late(short_folder: Path) ->
     with ThreadPoolExecutor(8) as pool:
         for count in range(1, 7):
             chosen.append(lane_of(path))
-            pool.submit(running.client.post, path, content=b"held", timeout=60)
+            pool.submit(running.post, path, content=b"held")
             wait_for(lambda count=count: in_flight() == count)
         assert lane_of("/predictions/digits/9.1") == "9.1-b1"
         running.release()
@@ -459,7 +481,7 @@ def test_what_is_in_flight_is_known_by_version_and_by_how_it_was_asked_for(short
 
     with ThreadPoolExecutor(3) as pool:
         for path in ("/predictions/digits", "/predictions/digits", "/predictions/digits/1.0"):
-            pool.submit(running.client.post, path, content=b"held", timeout=60)
+            pool.submit(running.post, path, content=b"held")
         wait_for(lambda: in_flight() == (2, 1))
         running.release()
     wait_for(lambda: in_flight() == (0, 0))
