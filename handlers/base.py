@@ -49,7 +49,7 @@ from handlers.worker_io import install
 from models.architecture import get_architecture, validate_config
 from models.architecture_import import import_architectures
 from models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint
-from models.task import TaskConfig
+from models.task_config import TaskConfig
 
 logger = logging.getLogger(__name__)
 

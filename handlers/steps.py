@@ -15,7 +15,7 @@ from handlers.inference_tensors import InputTensor
 from handlers.payload import Rows, collect_rows
 from handlers.quick_numbers import QuickNumbers
 from handlers.request import Body, Part, Request
-from models.task import TaskConfig
+from models.task_config import TaskConfig
 
 MAX_ROWS = 10_000
 MAX_DECODED_BYTES = 64 * 2**20

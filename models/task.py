@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from models.errors import TaskConfigError, UnknownTaskError
-from models.plain import suggestion, validate_plain, validation_problems
+from models.plain import suggestion, validate_plain
+from models.task_config import Label, Positive, TaskConfig, refuse, repeated
 
-Label = Annotated[str, Field(min_length=1)]
 Pixels = Annotated[int, Field(gt=0, le=16384)]
-Positive = Annotated[float, Field(gt=0)]
-Config = TypeVar("Config")
-
-
-class TaskConfig(BaseModel):
-    """What all task configs share: no unknown fields, no NaN, no change after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    def __init__(self, **fields: object) -> None:
-        """Check the fields; raises TaskConfigError, which lists every one that is wrong."""
-        try:
-            super().__init__(**fields)
-        except ValidationError as error:
-            kind = type(self)
-            raise TaskConfigError(
-                f"{kind.__name__} does not fit:", validation_problems(error, kind)
-            ) from None
-
-    # Only who calls the class comes by here: pydantic itself, which gathers the problems of all the parts of
-    # a config, validates without __init__ where __init__ says that it is pydantic's own.
-    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return the config as plain data, without the task's name (kept beside it)."""
-        return self.model_dump(mode="json", exclude={"task"})
 
 
 class ImageClassificationTask(TaskConfig):
@@ -66,13 +39,13 @@ class ImageClassificationTask(TaskConfig):
 
     @model_validator(mode="after")
     def _fields_fit_each_other(self) -> ImageClassificationTask:
-        problems = _repeated("labels", self.labels)
+        problems = repeated("labels", self.labels)
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels:
                 problems.append(f"{name} has {len(values)} values; mode {self.mode!r} needs {self.channels}")
         if self.resize is not None and self.resize < max(self.height, self.width):
             problems.append(f"resize is {self.resize}; needs at least max(height, width) to cut from")
-        return _refuse(self, problems)
+        return refuse(self, problems)
 
 
 class NumericFeature(TaskConfig):
@@ -88,7 +61,7 @@ class NumericFeature(TaskConfig):
     @model_validator(mode="after")
     def _bounds_are_ordered(self) -> NumericFeature:
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            return _refuse(self, [f"minimum {self.minimum} is above maximum {self.maximum}"])
+            return refuse(self, [f"minimum {self.minimum} is above maximum {self.maximum}"])
         return self
 
 
@@ -101,7 +74,7 @@ class CategoricalFeature(TaskConfig):
 
     @model_validator(mode="after")
     def _categories_differ(self) -> CategoricalFeature:
-        return _refuse(self, _repeated("categories", self.categories))
+        return refuse(self, repeated("categories", self.categories))
 
 
 Feature = Annotated[NumericFeature | CategoricalFeature, Field(discriminator="type")]
@@ -128,15 +101,15 @@ class TabularTask(TaskConfig):
 
     @model_validator(mode="after")
     def _fields_fit_each_other(self) -> TabularTask:
-        problems = _repeated("features", [feature.name for feature in self.features])
-        problems += _repeated("labels", self.labels or [])
+        problems = repeated("features", [feature.name for feature in self.features])
+        problems += repeated("labels", self.labels or [])
         if self.kind == "classification" and not self.labels:
             problems.append("labels is missing; a classification names one label per output")
         if self.kind == "classification" and (self.target_mean, self.target_std) != (0.0, 1.0):
             problems.append("target_mean and target_std belong to a regression; leave them out")
         if self.kind == "regression" and self.labels is not None:
             problems.append("labels belong to a classification; leave them out of a regression")
-        return _refuse(self, problems)
+        return refuse(self, problems)
 
 
 class TensorTask(TaskConfig):
@@ -174,14 +147,3 @@ def parse_task(name: str, config: Mapping[str, Any]) -> Task:
     if task is None:
         raise TaskConfigError(f"the config of task {name!r} does not fit:", problems)
     return task
-
-
-def _repeated(field: str, values: Iterable[str]) -> list[str]:
-    twice = [value for value, count in Counter(values).items() if count > 1]
-    return [f"{field} must differ from each other; repeated: {', '.join(twice)}"] if twice else []
-
-
-def _refuse(config: Config, problems: list[str]) -> Config:
-    if problems:
-        raise ValueError("; ".join(problems))
-    return config
