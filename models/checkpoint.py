@@ -28,6 +28,7 @@ from models.header import (
     refuse_problems,
 )
 from models.plain import plain_problems
+from models.reading import AS_IT_IS, Reading
 from models.state_dict import StateDictReport, apply, fit, refuse_unless_ok
 from models.storable import storable_tensors
 from models.task import Task
@@ -38,6 +39,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointHeader",
     "describe_as",
+    "examine_checkpoint",
     "load_checkpoint",
     "read_checkpoint_header",
     "save_checkpoint",
@@ -107,10 +109,12 @@ def load_checkpoint(
     architecture: str | None = None,
     config: Mapping[str, Any] | None = None,
     task: Task | None = None,
+    rename: Sequence[str] = (),
 ) -> Checkpoint:
-    """Read the checkpoint at `path` onto the device `map_location`, whichever device it was saved on.
+    r"""Read the checkpoint at `path` onto the device `map_location`, whichever device it was saved on.
 
-    `architecture`, `config` and `task` complete a foreign file, as `describe_as` says.
+    `architecture`, `config` and `task` complete a foreign file, as `describe_as` says. `rename` has rules for
+    its tensors' names, `PATTERN=REPLACEMENT` each, applied in turn: `r"encoder\.(.*)=backbone.\1"`.
 
     Raises:
         CheckpointNotFoundError: there is no file.
@@ -118,11 +122,32 @@ def load_checkpoint(
         CheckpointUnsafeError: it could only be read by running code.
         CheckpointContentError: what it says is wrong; every problem is listed.
     """
+    checkpoint, problems = examine_checkpoint(
+        path,
+        Reading(tuple(rename)),
+        map_location=map_location,
+        architecture=architecture,
+        config=config,
+        task=task,
+    )
+    refuse_problems(checkpoint.header.path, problems)
+    return checkpoint
+
+
+def examine_checkpoint(
+    path: str | Path,
+    reading: Reading = AS_IT_IS,
+    *,
+    map_location: str | torch.device = "cpu",
+    architecture: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    task: Task | None = None,
+) -> tuple[Checkpoint, list[str]]:
+    """Do as `load_checkpoint` does, and return what is wrong with its content instead of raising it."""
     device = torch.device(map_location)
-    header, parts, problems = _read(Path(path), device)
+    header, parts, problems = _read(Path(path), device, reading)
     header, more = complete(header, architecture=architecture, config=config, task=task)
-    refuse_problems(header.path, problems + more)
-    return Checkpoint(header, parts.state_dict, parts.training, device)
+    return Checkpoint(header, parts.state_dict, parts.training, device), problems + more
 
 
 def read_checkpoint_header(path: str | Path) -> CheckpointHeader:
@@ -138,28 +163,32 @@ def read_checkpoint_header(path: str | Path) -> CheckpointHeader:
 def verify_records(path: str | Path) -> None:
     """Read every byte and compare it with what the file says of itself, which loading does not do.
 
-    Of `.pt` that is each record's CRC-32; of both containers the digest, where `save_checkpoint` stored one.
+    Of `.pt` that is each record's CRC-32; of both containers the digest, where `save_checkpoint` stored one and
+    what it covers can be read. What is wrong with the content is for `load_checkpoint` to say.
 
     Raises:
         CheckpointUnreadableError: bytes have changed since the file was written.
         CheckpointError: the file cannot be read at all.
     """
     header, parts, problems = _read(Path(path), torch.device("cpu"))
-    refuse_problems(header.path, problems)
     damage = damaged_records(header.path) if header.container == "pt" else []
-    if header.stored_digest not in (None, actual := _digest(header, parts.state_dict)):
-        damage.append(f"digest: the file says {header.stored_digest}, its content gives {actual}")
+    if header.stored_digest is not None and not problems:
+        actual = _digest(header, parts.state_dict)
+        if actual != header.stored_digest:
+            damage.append(f"digest: the file says {header.stored_digest}, its content gives {actual}")
     if damage:
         raise CheckpointUnreadableError(
             "\n  ".join([f"{path}: has changed since it was written; copy or save it again:", *damage])
         )
 
 
-def _read(path: Path, device: torch.device) -> tuple[CheckpointHeader, Parts, list[str]]:
+def _read(
+    path: Path, device: torch.device, reading: Reading = AS_IT_IS
+) -> tuple[CheckpointHeader, Parts, list[str]]:
     container, held = read_container(path, device)
-    parts = take_apart(path, held)
+    parts = take_apart(path, held, reading)
     header, problems = read_fields(path, container, parts)
-    return header, parts, problems
+    return header, parts, [*parts.problems, *problems]
 
 
 def _digest(header: CheckpointHeader, state_dict: Mapping[str, Tensor]) -> str:

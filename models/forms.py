@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ from models.containers import STATE_DICT_KEY
 from models.errors import CheckpointContentError
 from models.plain import is_text, plain_problems
 from models.prefixes import strip_prefixes
+from models.reading import AS_IT_IS, Reading
+from models.renaming import Renaming, rename
 from models.training import TRAINING_KEYS, TrainingState, parse_training
 
 # What save_checkpoint writes; its keys as tutorials write them; Lightning's; torchvision's; bare tensors.
@@ -30,20 +32,30 @@ _FOREIGN_FIELDS = {"architecture": str, "task": str, "task_config": dict, "metad
 
 @dataclass(frozen=True)
 class Parts:
-    """A checkpoint taken apart; `state_dict` is by names without wrapper prefixes."""
+    """A checkpoint taken apart; `state_dict` is by names without wrapper prefixes, as the rules leave them."""
 
     form: Form
     state_dict: dict[str, Tensor]
     fields: dict[str, Any]
     training: TrainingState | None
+    renaming: Renaming = field(default_factory=Renaming)
+    problems: tuple[str, ...] = ()  # of the rules; the names are then as in the file
 
 
-def take_apart(path: Path, held: object) -> Parts:
-    """Recognise the form of what a file held, and take it apart.
+def take_apart(path: Path, held: object, reading: Reading = AS_IT_IS) -> Parts:
+    """Recognise the form of what a file held, take it apart, and rename its tensors as `reading` says.
 
     Raises:
         CheckpointContentError: no known form, or its state_dict is not names and tensors.
     """
+    parts = _take_apart(path, held)
+    renaming, problems = rename(parts.state_dict, reading.rename)
+    if problems:
+        return replace(parts, renaming=renaming, problems=tuple(problems))
+    return replace(parts, renaming=renaming, state_dict=renaming.apply(parts.state_dict))
+
+
+def _take_apart(path: Path, held: object) -> Parts:
     if not isinstance(held, dict):
         raise _unknown_form(path, f"holds a {type(held).__name__}")
     for key, form in _STATE_DICT_KEYS:

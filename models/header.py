@@ -21,6 +21,7 @@ from models.example import Example, StoredExample
 from models.files import Container
 from models.forms import FORMAT_VERSION_KEY, Form, Parts
 from models.plain import validate_plain
+from models.renaming import Renaming
 from models.state_dict import describe
 from models.task import Task, parse_task
 from models.tensor_info import TensorInfo
@@ -48,6 +49,7 @@ class CheckpointHeader:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     stored_digest: str | None = None
+    renaming: Renaming = field(default_factory=Renaming)
 
     @property
     def is_foreign(self) -> bool:
@@ -72,7 +74,12 @@ class StoredFields(BaseModel):
 def read_fields(path: Path, container: Container, parts: Parts) -> tuple[CheckpointHeader, list[str]]:
     """Type the fields of a checkpoint; what is wrong is left out of the header and listed as problems."""
     header = CheckpointHeader(
-        path, container, parts.form, describe(parts.state_dict), has_training_state=parts.training is not None
+        path,
+        container,
+        parts.form,
+        describe(parts.state_dict),
+        has_training_state=parts.training is not None,
+        renaming=parts.renaming,
     )
     stored, problems = validate_plain(StoredFields, parts.fields)
     if stored is None:

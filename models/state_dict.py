@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor, nn
 
 from models.errors import ArchitectureError, StateDictError
+from models.likely_names import likely_renamings
 from models.prefixes import strip_prefixes
-from models.renaming import likely_renamings
 from models.tensor_info import TensorInfo
 from models.ties import broken_ties, spread_over_ties, tied_names
 

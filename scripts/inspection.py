@@ -14,17 +14,13 @@ from handlers.errors import GoldenMismatchError
 from handlers.golden import read_golden
 from models.architecture import get_architecture
 from models.architecture_import import import_architectures
-from models.checkpoint import (
-    CheckpointHeader,
-    load_checkpoint,
-    read_checkpoint_header,
-    verify_records,
-)
+from models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint, verify_records
 from models.errors import StatehouseError
+from models.reading import Reading
 from scripts.errors import InspectTargetError, NameRuleError, VersionFolderError
 from scripts.golden_examples import answer_candidates, collect_candidates
 from scripts.names import check_name, check_version, split_folder_name
-from scripts.source import Description, Identity, prove, read_source, reasons
+from scripts.source import Description, Identity, examine_source, prove, reasons
 from scripts.store import ModelStore, PublishedVersion
 
 
@@ -56,6 +52,7 @@ def inspect(
     config: Mapping[str, Any] | None = None,
     task: str | None = None,
     task_config: Mapping[str, Any] | None = None,
+    rename: Sequence[str] = (),
     architectures: Sequence[str] = (),
 ) -> Inspection:
     """Look at a checkpoint file, a version's folder, ``NAME-VERSION`` or ``NAME/VERSION``; a path goes first.
@@ -64,9 +61,10 @@ def inspect(
     there is no such thing, ArchitectureImportError when one of ``architectures`` cannot be imported.
     """
     import_architectures(architectures)
+    description = Description(architecture, config, task, task_config, Reading(tuple(rename)))
     path = Path(target)
     if path.is_file():
-        return _inspect_checkpoint(path, Description(architecture, config, task, task_config))
+        return _inspect_checkpoint(path, description)
     if path.is_dir():
         return _inspect_version(target, ModelStore(path.absolute().parent), *_split(path.absolute().name))
     return _inspect_version(target, store, *_split(target))
@@ -75,23 +73,24 @@ def inspect(
 def _inspect_checkpoint(path: Path, description: Description) -> Inspection:
     found = Inspection(str(path), "checkpoint")
     try:
-        found.facts.update(_header_facts(read_checkpoint_header(path)))
+        checkpoint, problems = examine_source(path, description)
+    except StatehouseError as error:
+        found.problems.extend(reasons(error))
+        return found
+    found.facts.update(_header_facts(checkpoint.header))
+    found.problems.extend(problems)
+    try:
         verify_records(path)
     except StatehouseError as error:
         found.problems.extend(reasons(error))
-    if found.facts:
-        _inspect_source(path, description, found)
+    if not problems:
+        _inspect_source(path, checkpoint, found)
     return found
 
 
-def _inspect_source(path: Path, description: Description, found: Inspection) -> None:
-    try:
-        checkpoint = read_source(path, description)
-    except StatehouseError as error:
-        found.problems.extend(reasons(error))
-        return
+def _inspect_source(path: Path, checkpoint: Checkpoint, found: Inspection) -> None:
     digest = checkpoint.digest()
-    found.facts.update(_header_facts(checkpoint.header), digest=digest)
+    found.facts["digest"] = digest
     handler, problems = prove(checkpoint, Identity(path.stem, "", digest))
     found.problems.extend(problems)
     if handler is not None:
@@ -159,6 +158,7 @@ def _header_facts(header: CheckpointHeader) -> dict[str, Any]:
         "has_training_state": header.has_training_state,
         "examples": len(header.examples),
         "metadata": dict(header.metadata),
+        "renaming": header.renaming.to_plain(),
     }
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from handlers.errors import GoldenMismatchError
 from handlers.golden import Golden
 from models.architecture_import import import_architectures
-from models.checkpoint import Checkpoint, load_checkpoint, verify_records
+from models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint, verify_records
+from models.reading import Reading
 from scripts.errors import PublishError, VersionExistsError, VersionNotFoundError
 from scripts.golden_examples import answer_candidates, collect_candidates
 from scripts.names import folder_name
@@ -43,14 +44,17 @@ def publish(
     config: Mapping[str, Any] | None = None,
     task: str | None = None,
     task_config: Mapping[str, Any] | None = None,
+    rename: Sequence[str] = (),
     examples: Sequence[Path] = (),
     architectures: Sequence[str] = (),
     report: Report = lambda step: None,
+    show: Callable[[CheckpointHeader], None] = lambda header: None,
 ) -> PublishResult:
     """Make the version ``name`` ``version`` of a checkpoint; ``report`` is told each step before it begins.
 
-    ``architecture``, ``config``, ``task`` and ``task_config`` complete a foreign file, ``examples`` are files
-    with one request's body each, ``architectures`` are modules that register architectures.
+    ``architecture``, ``config``, ``task`` and ``task_config`` complete a foreign file, ``rename`` has rules for
+    its tensors' names, ``examples`` are files with one request's body each, ``architectures`` are modules that
+    register architectures. ``show`` is called with what was read, before anything is written.
 
     Raises:
         NameRuleError: no version may be called so.
@@ -65,7 +69,9 @@ def publish(
     target = folder_name(name, version)
     import_architectures(architectures)
     report(f"reading {checkpoint_path}")
-    source = read_source(checkpoint_path, Description(architecture, config, task, task_config))
+    description = Description(architecture, config, task, task_config, Reading(tuple(rename)))
+    source = read_source(checkpoint_path, description)
+    show(source.header)
     verify_records(checkpoint_path)
     identity = Identity(name, version, source.digest())
     with store_lock(store.folder, on_wait=lambda: report("waiting for another publish to end")):

@@ -5,15 +5,15 @@ Imports torch: import it late.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from handlers.base import CheckpointHandler
 from models.architecture import list_architectures
 from models.building import non_finite_parameters
-from models.checkpoint import Checkpoint, load_checkpoint
+from models.checkpoint import Checkpoint, examine_checkpoint
 from models.errors import (
     CheckpointContentError,
     ProblemsError,
@@ -22,6 +22,7 @@ from models.errors import (
     TaskConfigError,
     UnknownTaskError,
 )
+from models.reading import AS_IT_IS, Reading
 from models.task import Task, parse_task, task_names
 
 Handler = CheckpointHandler[Any]
@@ -39,6 +40,7 @@ class Description:
     config: Config | None = None
     task: str | None = None
     task_config: Config | None = None
+    reading: Reading = AS_IT_IS
 
 
 @dataclass(frozen=True)
@@ -55,22 +57,27 @@ def read_source(path: Path, description: Description) -> Checkpoint:
 
     Raises CheckpointError; a CheckpointContentError lists everything that is wrong or missing.
     """
-    problems: list[str] = []
-    checkpoint: Checkpoint | None = None
-    try:
-        checkpoint = load_checkpoint(path, architecture=description.architecture, config=description.config)
-    except CheckpointContentError as error:
-        problems += [_with_config_hint(problem, description) for problem in error.problems]
-    task, task_problems = _task(checkpoint, description)
-    problems += task_problems
-    if checkpoint is not None and checkpoint.header.architecture is None:
-        known = ", ".join(list_architectures())
-        problems.insert(0, f"architecture: the file names none; say --architecture, one of {known}")
-    if checkpoint is None or problems:
+    checkpoint, problems = examine_source(path, description)
+    if problems:
         raise CheckpointContentError(
             f"{path}: what is known of this checkpoint is wrong or incomplete:", problems
         )
-    return checkpoint.described_as(task=task)
+    return checkpoint
+
+
+def examine_source(path: Path, description: Description) -> tuple[Checkpoint, list[str]]:
+    """Do as ``read_source`` does, and return what is wrong or missing instead of raising it."""
+    checkpoint, found = examine_checkpoint(
+        path, description.reading, architecture=description.architecture, config=description.config
+    )
+    problems = [_with_config_hint(problem, description) for problem in found]
+    if checkpoint.header.architecture is None and not _is_told("architecture", problems):
+        known = ", ".join(list_architectures())
+        problems.insert(0, f"architecture: the file names none; say --architecture, one of {known}")
+    task, task_problems = _task(checkpoint, description)
+    if not _is_told("task", found):
+        problems += task_problems
+    return replace(checkpoint, header=replace(checkpoint.header, task=task)), problems
 
 
 def prove(checkpoint: Checkpoint, identity: Identity) -> tuple[Handler | None, list[str]]:
@@ -96,18 +103,22 @@ def reasons(error: StatehouseError) -> list[str]:
     return [line.strip() for line in str(error).splitlines()]
 
 
+def _is_told(about: str, problems: Sequence[str]) -> bool:
+    return any(problem.startswith(about) for problem in problems)
+
+
 def _with_config_hint(problem: str, description: Description) -> str:
     """Say how to give what a foreign file's config lacks."""
     lacks = problem.startswith("model_config.") and problem.endswith(": is missing")
     return problem + GIVE_CONFIG if lacks and not description.config else problem
 
 
-def _task(checkpoint: Checkpoint | None, description: Description) -> tuple[Task | None, list[str]]:
-    stored = checkpoint.header.task if checkpoint else None
+def _task(checkpoint: Checkpoint, description: Description) -> tuple[Task | None, list[str]]:
+    stored = checkpoint.header.task
     name = description.task or (stored.task if stored else None)
     if name is None:
         known = ", ".join(task_names())
-        return None, [] if checkpoint is None else [f"task: the file names none; say --task, one of {known}"]
+        return None, [f"task: the file names none; say --task, one of {known}"]
     if stored is not None and stored.task == name and description.task_config is None:
         return stored, []
     try:

@@ -9,13 +9,14 @@ import errno
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 
 from handlers.golden import GOLDEN_FILE, Golden, write_golden
 from models.architecture import get_architecture
-from models.checkpoint import Checkpoint, save_checkpoint
+from models.checkpoint import Checkpoint, CheckpointHeader, save_checkpoint
 from scripts import __version__
 from scripts.manifest import (
     MANIFEST_FILE,
@@ -29,6 +30,7 @@ from scripts.manifest import (
 from scripts.source import Handler, Identity
 from scripts.store import sha256_of
 
+READING_KEY = "reading"  # in the metadata
 _CHECKPOINT_FILES: dict[str, CheckpointFile] = {
     "pt": "checkpoint.pt",
     "safetensors": "checkpoint.safetensors",
@@ -50,11 +52,17 @@ def write_checkpoint(folder: Path, source: Checkpoint, golden: Golden) -> Path:
             architecture=header.architecture,
             config=header.config,
             task=header.task,
-            metadata=header.metadata,
+            metadata=dict(header.metadata) | reading_record(header),
             examples=golden.examples,
         )
     except (RuntimeError, SafetensorError) as error:  # how torch and safetensors say that a disk is full
         raise OSError(errno.EIO, str(error), str(path)) from error
+
+
+def reading_record(header: CheckpointHeader) -> dict[str, Any]:
+    """Return what a version's metadata says of how its source was read; nothing where there is nothing to say."""
+    renaming = header.renaming.to_plain()
+    return {READING_KEY: {"form": header.form, "renaming": renaming}} if renaming["rules"] else {}
 
 
 def write_golden_and_manifest(

@@ -39,6 +39,14 @@ TaskConfig = Annotated[
     str | None,
     typer.Option("--task-config", metavar="JSON|FILE", help="The task's config: labels, features, sizes, …"),
 ]
+Rename = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rename",
+        metavar="PATTERN=REPLACEMENT",
+        help=r"Rename tensors: 'encoder\.(.*)=backbone.\1'. Repeatable, in turn; @FILE has one rule a line.",
+    ),
+]
 Architectures = Annotated[
     list[str] | None,
     typer.Option(
@@ -65,6 +73,7 @@ def publish(
     config: Config = None,
     task: Task = None,
     task_config: TaskConfig = None,
+    rename: Rename = None,
     example: Annotated[
         list[Path] | None, typer.Option("--example", metavar="FILE", help="A request's body; repeatable.")
     ] = None,
@@ -78,10 +87,13 @@ def publish(
     file (model_config) or from --config.
     """
     from scripts.project import Project, read_mapping
+    from scripts.rename_rules import read_rules
 
     project = Project.of_deployment(deployment)
+    rules = read_rules(rename or ())
     with console.Progress(shown=not as_json) as progress:
         from scripts.publish import publish as publish_version
+        from scripts.terminal import inspection
 
         result = publish_version(
             checkpoint,
@@ -92,9 +104,13 @@ def publish(
             config=read_mapping("--config", config),
             task=task,
             task_config=read_mapping("--task-config", task_config),
+            rename=rules,
             examples=example or (),
             architectures=(*project.architectures, *(architectures or ())),
             report=progress.step,
+            show=lambda header: progress.between(
+                lambda: inspection.print_renaming(header.renaming.to_plain())
+            ),
         )
     if as_json:
         console.print_json(console.published_facts(result))
@@ -118,6 +134,7 @@ def inspect(
     config: Config = None,
     task: Task = None,
     task_config: TaskConfig = None,
+    rename: Rename = None,
     architectures: Architectures = None,
     deployment: DeploymentFile = DEPLOYMENT,
     as_json: AsJson = False,
@@ -127,8 +144,10 @@ def inspect(
     Every problem is listed at once. Exit code 0: it would load; 1: it would not.
     """
     from scripts.project import Project, read_mapping
+    from scripts.rename_rules import read_rules
 
     project = Project.of_deployment(deployment)
+    rules = read_rules(rename or ())
     with console.Progress(shown=not as_json) as progress:
         progress.step(f"reading {target}")
         from scripts.inspection import inspect as inspect_target
@@ -140,6 +159,7 @@ def inspect(
             config=read_mapping("--config", config),
             task=task,
             task_config=read_mapping("--task-config", task_config),
+            rename=rules,
             architectures=(*project.architectures, *(architectures or ())),
         )
     if as_json:
@@ -154,6 +174,7 @@ def inspect(
             "--task-config": task_config,
         }
         options = [word for option, value in told.items() if value for word in (option, value)]
+        options += [word for rule in rename or () for word in ("--rename", rule)]
         options += [word for module in architectures or () for word in ("--architectures", module)]
         inspection.print_inspection(found, publish_options=options)
     if not found.would_load:

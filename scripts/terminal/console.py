@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import json
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -190,6 +191,15 @@ class Progress:
             self._spinner.update(Text(text, style="dim"))
         else:
             say(f"  · {text}", err)
+
+    def between(self, print_something: Callable[[], None]) -> None:
+        """Print between two steps, without the spinner in it."""
+        if not self._shown:
+            return
+        self._spinner.stop()
+        print_something()
+        if err.is_terminal:
+            self._spinner.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -31,6 +31,8 @@ _FORMS = {
     "model": "{'model': …}",
 }
 _TENSOR_COLUMNS = (Column("TENSOR"), Column("DTYPE", dispensable=1), Column("SHAPE"))
+_RULE_COLUMNS = (Column("RENAME"), Column("NAMES", numeric=True))
+_NAME_COLUMNS = (Column("IN THE FILE"), Column("BECOMES"))
 _FACT_COLUMNS = (Column("FACT"), Column("VALUE"))
 
 
@@ -45,6 +47,7 @@ def print_inspection(found: Inspection, *, publish_options: Iterable[str] = ()) 
     if found.facts:
         out.print()
         _print_facts(found.facts)
+        print_renaming(found.facts.get("renaming") or {})
         _print_tensors(found.facts.get("tensors") or {})
 
 
@@ -56,6 +59,24 @@ def _print_verdict(found: Inspection) -> None:
         say(Text.assemble(("  ✗ ", "red"), problem))
     for note in found.notes:
         say(Text.assemble(("  note: ", "yellow"), note))
+
+
+def print_renaming(renaming: dict[str, Any]) -> None:
+    """Print how many names each rule matched, and what the names became; nothing without rules."""
+    if not renaming.get("rules"):
+        return
+    rules = [(rule["rule"], f"{rule['matched']:,}") for rule in renaming["rules"]]
+    names = [(old, new or Text("left out", style="yellow")) for old, new in renaming["names"].items()]
+    for columns, rows in ((_RULE_COLUMNS, rules), (_NAME_COLUMNS, names[:MAX_TENSORS])):
+        out.print()
+        for line in table_lines(columns, rows, width=width_of(out)):
+            out.print(line)
+    _print_rest(len(names))
+
+
+def _print_rest(count: int) -> None:
+    if count > MAX_TENSORS:
+        say(Text(f"… and {count - MAX_TENSORS:,} more (all with inspect --json)", style="dim"))
 
 
 def _publish_command(target: str, options: Iterable[str]) -> str:
@@ -189,5 +210,4 @@ def _print_tensors(tensors: dict[str, Any]) -> None:
     out.print()
     for line in table_lines(_TENSOR_COLUMNS, rows, width=width_of(out)):
         out.print(line)
-    if len(tensors) > MAX_TENSORS:
-        say(Text(f"… and {len(tensors) - MAX_TENSORS:,} more (all with --json)", style="dim"))
+    _print_rest(len(tensors))

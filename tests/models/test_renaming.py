@@ -1,44 +1,84 @@
 from __future__ import annotations
 
-import time
+import pytest
+import torch
 
-from models.renaming import likely_renamings
-from models.tensor_info import TensorInfo
+from models import load_checkpoint
+from models import renaming as renaming_module
+from models.errors import CheckpointContentError
+from models.renaming import rename
 
-WEIGHT, BIAS = TensorInfo("float32", (3, 4)), TensorInfo("float32", (3,))
+NAMES = ["encoder.0.weight", "encoder.0.bias", "head.weight", "loss.scale"]
 
 
-def test_a_name_inside_another_is_the_likeliest():
-    missing = {"fc1.weight": WEIGHT, "fc2.weight": WEIGHT}
-    unexpected = {"model.fc2.weight": WEIGHT, "model.fc1.weight": WEIGHT}
-    assert likely_renamings(missing, unexpected) == {
-        "model.fc2.weight": "fc2.weight",
-        "model.fc1.weight": "fc1.weight",
+def test_rules_are_applied_in_turn_and_counted():
+    renaming, problems = rename(NAMES, [r"encoder\.(.*)=backbone.\1", r"(.*)\.0\.(.*)=\1.first.\2"])
+    assert problems == []
+    assert renaming.names == {
+        "encoder.0.weight": "backbone.first.weight",
+        "encoder.0.bias": "backbone.first.bias",
     }
+    assert list(renaming.matched.values()) == [2, 2]
 
 
-def test_similar_names_of_equal_shape():
-    missing = {"encoder.weight": WEIGHT, "encoder.bias": BIAS}
-    unexpected = {"encoder_.weight": WEIGHT, "encoder_.bias": BIAS}
-    assert likely_renamings(missing, unexpected) == {
-        "encoder_.weight": "encoder.weight",
-        "encoder_.bias": "encoder.bias",
-    }
+def test_a_whole_name_must_match_and_an_equals_sign_may_stand_in_the_pattern():
+    assert rename(NAMES, ["head=top"])[1] == ["--rename head=top: matches no name"]
+    renaming, problems = rename(NAMES, [r"(?=head)(.*)=my.\1"])
+    assert (renaming.names, problems) == ({"head.weight": "my.head.weight"}, [])
 
 
-def test_no_guess_across_shapes_kinds_or_unlike_names():
-    assert likely_renamings({"fc1.weight": WEIGHT}, {"fc1.w.weight": BIAS}) == {}
-    assert likely_renamings({"norm.weight": BIAS}, {"norm.bias": BIAS}) == {}
-    assert likely_renamings({"decoder.weight": WEIGHT}, {"xyz.weight": WEIGHT}) == {}
+def test_an_empty_replacement_leaves_a_tensor_out():
+    renaming, problems = rename(NAMES, [r"loss\..*="])
+    assert (renaming.names, problems) == ({"loss.scale": None}, [])
+    assert list(renaming.apply(dict.fromkeys(NAMES))) == NAMES[:3]
 
 
-def test_each_name_is_used_once():
-    assert len(likely_renamings({"a.weight": WEIGHT}, {"x.a.weight": WEIGHT, "y.a.weight": WEIGHT})) == 1
+def test_every_problem_at_once():
+    _, problems = rename(
+        NAMES, [r"encoder\.0\..*=same", "nothing=other", "(=x", r"head.*=\3", r"loss.*=same"]
+    )
+    assert len(problems) == 4
+    assert "--rename nothing=other: matches no name" in problems
+    assert (
+        "--rename: 3 tensors would be called 'same': encoder.0.weight, encoder.0.bias, loss.scale" in problems
+    )
+    assert any(problem.startswith("--rename (=x: ") for problem in problems)
+    assert any(problem.startswith(r"--rename head.*=\3: ") for problem in problems)
+    assert rename(NAMES, ["no rule"])[1][0].startswith(
+        "--rename no rule: is no rule; expected PATTERN=REPLACEMENT"
+    )
 
 
-def test_thousands_of_equal_shapes_take_no_time():
-    missing = {f"layers.{index}.weight": WEIGHT for index in range(2000)}
-    started = time.perf_counter()
-    renamings = likely_renamings(missing, {f"model.{name}": info for name, info in missing.items()})
-    assert renamings == {f"model.{name}": name for name in missing}
-    assert time.perf_counter() - started < 10
+def test_an_expression_that_never_ends_is_ended(monkeypatch):
+    monkeypatch.setattr(renaming_module, "TIMEOUT_SECONDS", 0.5)
+    _, problems = rename(["a" * 64 + "!"], ["(a+)+=x"])
+    assert len(problems) == 1
+    assert "took over" in problems[0]
+
+
+def test_rules_that_double_a_name_are_bounded():
+    _, problems = rename(["abcd"], [r"(.*)=\1\1\1\1"] * 16)
+    assert "makes a name of" in problems[0]
+
+
+def test_a_checkpoint_is_read_by_its_new_names(simple_net, simple_net_config, tmp_path):
+    state = {f"old.{name}": tensor for name, tensor in simple_net.state_dict().items()}
+    torch.save(state | {"extra": torch.zeros(1)}, tmp_path / "old.pt")
+    rules = [r"old\.(.*)=\1", "extra="]
+    about = {"architecture": "simple_net", "config": simple_net_config}
+    checkpoint = load_checkpoint(tmp_path / "old.pt", rename=rules, **about)
+    row = torch.randn(2, 4)
+    assert torch.equal(checkpoint.build()(row), simple_net(row))
+    assert checkpoint.header.renaming.names["extra"] is None
+
+
+def test_wrong_rules_are_told_with_what_else_is_wrong(simple_net, tmp_path):
+    torch.save(simple_net.state_dict(), tmp_path / "net.pt")
+    with pytest.raises(CheckpointContentError) as caught:
+        load_checkpoint(tmp_path / "net.pt", rename=["x=y"], architecture="simple_net", config={})
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "--rename x=y",
+        "model_config.input_size",
+        "model_config.hidden_size",
+        "model_config.num_classes",
+    ]
