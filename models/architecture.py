@@ -39,37 +39,46 @@ InputShape = Callable[[Any], tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Architecture:
-    """A named recipe: `module_class(**config)`.
+    """A named recipe: `builder(**config)`.
 
-    `input_shape(config)` is the shape of one row, without the batch; None where it is not known.
+    `input_shape(config)` is the shape of one row, without the batch; None where it is not known. `library` is what
+    it comes from and in which version, "torchvision 0.28.0"; None for the built-in ones and people's own.
     """
 
     name: str
-    module_class: type[nn.Module]
+    builder: Callable[..., nn.Module]
     config_class: type[BaseModel]
     input_shape: InputShape | None = None
+    library: str | None = None
 
     @property
     def source_digest(self) -> str | None:
         """SHA-256 of the file that defines the module, None for a class that was not read from a file."""
         try:
-            source = inspect.getsourcefile(self.module_class)
+            source = inspect.getsourcefile(self.builder)
         except TypeError:  # a class typed into an interpreter
             return None
         if source is None or not Path(source).is_file():
             return None
         return hashlib.sha256(Path(source).read_bytes()).hexdigest()
 
+    def arguments(self, config: BaseModel) -> dict[str, Any]:
+        """Return what the builder is called with."""
+        return {name: getattr(config, name) for name in type(config).model_fields}
+
     def build(self, config: BaseModel) -> nn.Module:
         """Build the module; an error of its own `__init__` becomes an ArchitectureConfigError."""
-        fields = {name: getattr(config, name) for name in type(config).model_fields}
         try:
-            return self.module_class(**fields)
+            return self.builder(**self.arguments(config))
         except Exception as error:  # the module is somebody's own: it may raise anything
             raise ArchitectureConfigError(
                 f"architecture {self.name!r} cannot be built with config {config.model_dump(mode='json')}:",
-                [f"{self.module_class.__qualname__}.__init__ raised {type(error).__name__}: {error}"],
+                [f"{_called(self.builder)} raised {type(error).__name__}: {error}"],
             ) from error
+
+
+def _called(builder: Callable[..., nn.Module]) -> str:
+    return f"{builder.__qualname__}.__init__" if isinstance(builder, type) else builder.__qualname__
 
 
 _ARCHITECTURES: dict[str, Architecture] = {}
@@ -91,7 +100,7 @@ def register_architecture(
     """
 
     def register(module_class: ModuleClass) -> ModuleClass:
-        _refuse_duplicate(name, module_class)
+        _refuse_name(name, module_class)
         config_class = _strict(name, config) if config else derive_config(name, module_class)
         _ARCHITECTURES[name] = Architecture(name, module_class, config_class, input_shape)
         return module_class
@@ -99,11 +108,16 @@ def register_architecture(
     return register
 
 
-def _refuse_duplicate(name: str, module_class: type[nn.Module]) -> None:
+def _refuse_name(name: str, module_class: type[nn.Module]) -> None:
+    if ":" in name:
+        raise ArchitectureRegistrationError(
+            f"architecture {name!r}: names with a colon are those of libraries, as in 'torchvision:resnet18'; "
+            "leave it out"
+        )
     known = _ARCHITECTURES.get(name)
     if known is None:
         return
-    first, second = (f"{cls.__module__}.{cls.__qualname__}" for cls in (known.module_class, module_class))
+    first, second = (f"{cls.__module__}.{cls.__qualname__}" for cls in (known.builder, module_class))
     if first != second:  # the same class again is a module that was imported again
         raise ArchitectureRegistrationError(
             f"architecture {name!r} is {first} already; register {second} under another name"
@@ -120,18 +134,26 @@ def _strict(name: str, config: type[BaseModel]) -> type[BaseModel]:
 
 
 def get_architecture(name: str) -> Architecture:
-    """Return the architecture `name`; raises UnknownArchitectureError, which lists the known ones."""
+    """Return the architecture `name`, which is a registered one, or `library:name` of a library.
+
+    Raises:
+        UnknownArchitectureError: there is none; it lists the known ones.
+        LibraryMissingError, LibraryBrokenError: its library cannot be imported here.
+    """
+    if ":" in name:
+        found: Architecture = importlib.import_module("models.libraries").find(name)
+        return found
     known = list_architectures()
     if name not in known:
         raise UnknownArchitectureError(
-            f"unknown architecture {name!r}{suggestion(name, known)}; "
+            f"unknown architecture {name!r}{suggestion(name, known)}; or a library's, like 'torchvision:resnet18'; "
             "name the module that registers your own under `architectures`"
         )
     return _ARCHITECTURES[name]
 
 
 def list_architectures() -> list[str]:
-    """Return the names of all registered architectures, sorted."""
+    """Return the names of all registered architectures, sorted; those of libraries are not among them."""
     importlib.import_module("models.architectures")  # lazily: the built-in ones import this module
     return sorted(_ARCHITECTURES)
 
@@ -140,7 +162,7 @@ def validate_config(name: str, config: Mapping[str, Any]) -> BaseModel:
     """Return `config` typed; `.model_dump(mode="json")` of it is the full, normalised plain data.
 
     Raises:
-        UnknownArchitectureError: no architecture has this name.
+        UnknownArchitectureError: no architecture has this name; or as `get_architecture`.
         ArchitectureConfigError: wrong, missing or unknown fields; all of them are listed.
     """
     typed, problems = validate_plain(get_architecture(name).config_class, config)

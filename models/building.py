@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from models.architecture import build_model
-from models.errors import ArchitectureError
+from models.errors import ArchitectureConfigError, ArchitectureError
 from models.state_dict import StateDictReport, apply, fit, refuse_unless_ok
 from models.ties import tie, tied_names
 
@@ -58,12 +58,18 @@ def _build_around(
 
 
 def build_without_values(architecture: str, config: Mapping[str, Any]) -> nn.Module:
-    """Build the module with its parameters on the meta device and its buffers real.
+    """Build the module with its parameters on the meta device, where it lets that be, and its buffers real.
 
     torch's random numbers stay as they are: saving in the middle of a training run must not change the run.
     """
-    with parameters_on_meta(), torch.random.fork_rng(devices=[]):
-        return build_model(architecture, config)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with parameters_on_meta():
+                return build_model(architecture, config)
+        except (
+            ArchitectureConfigError
+        ):  # some use their parameters while they are built, as torchvision's SSD does
+            return build_model(architecture, config)
 
 
 @contextmanager

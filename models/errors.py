@@ -16,7 +16,9 @@ StatehouseError
 │   ├── ArchitectureRegistrationError
 │   ├── UnknownArchitectureError
 │   ├── ArchitectureConfigError
-│   └── ArchitectureImportError
+│   ├── ArchitectureImportError
+│   ├── LibraryMissingError
+│   └── LibraryBrokenError
 ├── StateDictError                 (.report: every key that does not match)
 └── TaskError
     ├── UnknownTaskError
@@ -87,6 +89,14 @@ class ArchitectureConfigError(ProblemsError, ArchitectureError):
 
 class ArchitectureImportError(ProblemsError, ArchitectureError):
     """Modules that should register architectures were not found, or are broken inside."""
+
+
+class LibraryMissingError(ArchitectureError):
+    """The library that an architecture comes from is not installed here."""
+
+
+class LibraryBrokenError(ArchitectureError):
+    """The library that an architecture comes from is installed, and cannot be imported."""
 
 
 class StateDictError(StatehouseError):

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from models.architecture import validate_config
 from models.errors import (
     ArchitectureConfigError,
+    ArchitectureError,
     CheckpointContentError,
     TaskConfigError,
-    UnknownArchitectureError,
     UnknownTaskError,
 )
 from models.example import Example, StoredExample
@@ -181,10 +181,10 @@ def complete(
 def _full_config(name: str, config: Mapping[str, Any] | None) -> tuple[dict[str, Any] | None, list[str]]:
     try:
         return validate_config(name, config or {}).model_dump(mode="json"), []
-    except UnknownArchitectureError as error:
-        return None, [f"architecture: {error}"]
     except ArchitectureConfigError as error:
         return None, [f"model_config.{problem}" for problem in error.problems]
+    except ArchitectureError as error:  # unknown, or its library is not here
+        return None, [f"architecture: {error}"]
 
 
 def _contradiction(what: str, stored: object, given: object) -> list[str]:

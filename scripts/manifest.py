@@ -90,6 +90,7 @@ class VersionManifest(_Part):
     golden: GoldenRecord
     metadata: JsonObject
     architecture_source_digest: Sha256 | None
+    architecture_library: str | None = None  # "torchvision 0.28.0"
     published: str
     built_by: BuiltBy
 

@@ -42,9 +42,10 @@ class Project:
         """
         from models.architecture import get_architecture
 
-        home = get_architecture(architecture).module_class.__module__
+        found = get_architecture(architecture)
+        home = found.builder.__module__
         unnamed = [module for module in given if module not in self.architectures]
-        if not unnamed or _is_in(home, ("models.architectures", *self.architectures)):
+        if not unnamed or found.library or _is_in(home, ("models.architectures", *self.architectures)):
             return []
         needed = [module for module in unnamed if _is_in(home, (module,))]
         return [*self.architectures, *(needed or unnamed)]  # an entry point is not called like its module

@@ -81,6 +81,7 @@ def describe_version(
     header = checkpoint.header
     assert header.architecture is not None and header.config is not None and header.task is not None  # noqa: S101, PT018
     file_name = _CHECKPOINT_FILES[header.container]
+    architecture = get_architecture(header.architecture)
     return VersionManifest(
         name=identity.name,
         version=identity.version,
@@ -100,7 +101,8 @@ def describe_version(
         outputs=[TensorMetadata(**tensor) for tensor in handler.tensor_outputs()],
         golden=GoldenRecord(count=len(golden.examples), source=golden.source),
         metadata=dict(header.metadata),
-        architecture_source_digest=get_architecture(header.architecture).source_digest,
+        architecture_source_digest=architecture.source_digest,
+        architecture_library=architecture.library,
         published=datetime.now(UTC).isoformat(timespec="seconds"),
         built_by=BuiltBy(
             statehouse=__version__, torch=str(torch.__version__), python=platform.python_version()

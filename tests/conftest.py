@@ -14,7 +14,7 @@ def only_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
     from models import architecture
 
     for name in architecture.list_architectures():
-        module = architecture.get_architecture(name).module_class.__module__
+        module = architecture.get_architecture(name).builder.__module__
         if not module.startswith("models.architectures."):
             monkeypatch.delitem(architecture._ARCHITECTURES, name)
 

@@ -75,6 +75,6 @@ def test_built_in_architectures_are_modules_called_like_them() -> None:
     built_in = [
         name
         for name in list_architectures()
-        if get_architecture(name).module_class.__module__.startswith(models.architectures.__name__)
+        if get_architecture(name).builder.__module__.startswith(models.architectures.__name__)
     ]
     assert architectures(None, "") == built_in
