@@ -30,6 +30,10 @@ POLL_SECONDS = 0.05
 KEY_NOT_FOUND = "Key not found."
 # A body this many times over the limit is not read before it is refused.
 ABSURD_FACTOR = 16
+# Of the deadline, so much may pass while a request waits for others; who would wait longer is told at once.
+BEARABLE_PERCENT = 80
+# Answers that took less than this part of it say nothing of a queue.
+LONG_PART = 8
 LOADING, DOWN = "loading", "down"
 MAPS = DEFAULTS, LANES, DIGESTS, TOKEN, RETIRED, CANARIES, SHARES, WATCHED = (
     *("defaults", "lanes", "digests", "token"),
@@ -104,9 +108,11 @@ class Front:
             "PATH": os.defpath,
             "STATEHOUSE_ABSURD_REQUEST_BYTES": str(ABSURD_FACTOR * self._max_request_bytes),
             "STATEHOUSE_AGAIN": str(runtime.again_socket),
+            "STATEHOUSE_BEARABLE_MS": str(self._request_timeout_seconds * BEARABLE_PERCENT * 10),
             "STATEHOUSE_COMMANDS": str(runtime.front_socket),
             "STATEHOUSE_INFERENCE": str(runtime.inference_socket),
             "STATEHOUSE_LISTENER": str(listener),
+            "STATEHOUSE_LONG_MS": str(self._request_timeout_seconds * 1000 // LONG_PART),
             "STATEHOUSE_LUA": str(LUA_FILE),
             "STATEHOUSE_MAPS": str(runtime.maps),
             "STATEHOUSE_MAX_REQUEST_BYTES": str(self._max_request_bytes),
@@ -124,15 +130,23 @@ class Front:
         await self._set(TOKEN, "inference", token)
 
     async def set_lanes(
-        self, name: str, version: str, lanes: Sequence[tuple[str, int | None]], *, loading: str, digest: str
+        self,
+        name: str,
+        version: str,
+        lanes: Sequence[tuple[str, int | None]],
+        *,
+        loading: str,
+        digest: str,
+        at_once: int = 1,
     ) -> None:
         """Let requests that name ``version`` through, each to one of its lanes.
 
         ``lanes`` are TorchServe versions (MAX_LANES at most), each with the number of requests in flight up to which
-        it is chosen; the last takes any number. What is in flight is counted under ``loading``.
+        it is chosen; the last takes any number, of which its workers answer ``at_once`` together. What is in flight
+        is counted under ``loading``.
         """
         bounded = [f"{lane}|{up_to or ''}" for lane, up_to in lanes[:-1]]
-        route = "|".join([loading, *bounded, lanes[-1][0]])
+        route = "|".join([loading, str(at_once), *bounded, lanes[-1][0]])
         if self._maps[LANES].entries.get(f"{name}/{version}") == route:
             return
         await self._remove(RETIRED, f"{name}/{version}")

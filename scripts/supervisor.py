@@ -211,7 +211,12 @@ class Supervisor:
         """Send requests that name a version to its lanes, those that have a worker."""
         digest = loaded.published.digest if loaded.published else ""
         lanes = [(lane.torchserve_version, lane.up_to) for lane in loaded.usable_lanes]
-        await self.front.set_lanes(loaded.name, loaded.version, lanes, loading=loaded.loading, digest=digest)
+        await self.front.set_lanes(
+            *(loaded.name, loaded.version, lanes),
+            loading=loaded.loading,
+            digest=digest,
+            at_once=loaded.usable_lanes[-1].batch_size * loaded.settings.workers,
+        )
 
     async def flip(self, loaded: LoadedVersion) -> None:
         """Send requests without a version to this one from now on, gRPC's as well."""

@@ -15,8 +15,8 @@ import httpx
 import yaml
 
 STATEHOUSE = str(Path(sys.executable).parent / "statehouse")
-START_SECONDS = 120
-STOP_SECONDS = 60
+START_SECONDS = 300
+STOP_SECONDS = 240
 FREE_PORTS = {"front": "127.0.0.1:0", "reader": "127.0.0.1:0", "grpc": "127.0.0.1:0"}
 
 

@@ -67,9 +67,10 @@ class CountedLoad(threading.Thread):
         rate: float = 150,
         connections: int = CLIENTS,
         bodies: Sequence[Body] = CALM,
+        max_connections: int = MOST_CONNECTIONS,
     ) -> None:
         super().__init__(daemon=True)
-        arrivals = OpenLoop(rate, LONGEST_SECONDS, max_connections=MOST_CONNECTIONS)
+        arrivals = OpenLoop(rate, LONGEST_SECONDS, max_connections=max_connections)
         self._plans = [LoadPlan.for_url(url, bodies, arrivals)]
         if connections:
             closed = ClosedLoop(connections, LONGEST_SECONDS)

@@ -44,6 +44,7 @@ async def echo(request: Request) -> Response:
     if body == b"slow":
         await asyncio.sleep(5)
     if body == b"held":
+        request.app.state.front.held += 1
         await request.app.state.released.wait()
     return JSONResponse(
         {"path": request.url.path, "query": request.url.query, "headers": dict(request.headers)}
@@ -77,6 +78,8 @@ class RunningFront:
         methods = ["GET", "POST", "PUT"]
         upstream = Starlette(routes=[Route("/{path:path}", echo, methods=methods)])
         supervisor = Starlette(routes=[Route("/{path:path}", told, methods=methods)])
+        self.held = 0
+        upstream.state.front = self
         upstream.state.released = self.released = asyncio.Event()
         self.upstream_app = upstream
         self.upstream = LocalServer(upstream, unix_listener(self.runtime.inference_socket))
@@ -135,6 +138,16 @@ def serving(request_timeout_seconds: int) -> Iterator[RunningFront]:
     yield running
     running.stop()
     shutil.rmtree(folder)
+
+
+def started_alone(folder: Path, *, request_timeout_seconds: int) -> RunningFront:
+    """A front of digits 1.0 alone, of one lane with one worker that answers one request at a time."""
+    running = RunningFront(folder, request_timeout_seconds=request_timeout_seconds)
+    running.do(running.front.set_token("secret"))
+    lanes = [("1.0-b8", None)]
+    running.do(running.front.set_lanes("digits", "1.0", lanes, loading="1.0-g0", digest=DIGEST, at_once=1))
+    running.do(running.front.set_default("digits", "1.0"))
+    return running
 
 
 @pytest.fixture(scope="module")
@@ -488,6 +501,47 @@ def test_what_is_in_flight_is_known_by_version_and_by_how_it_was_asked_for(short
     running.stop()
 
 
+def answers_of(running: RunningFront, count: int, body: bytes) -> Counter[tuple[int, str]]:
+    """Send ``count`` at once; return what came of them: statuses, and the types of problems."""
+    with ThreadPoolExecutor(count) as pool:
+        answers = list(pool.map(lambda _: running.post("/predictions/digits", content=body), range(count)))
+    for answer in answers:
+        if answer.status_code != 200:
+            assert answer.json()["status"] == answer.status_code
+            assert ("retry-after" in answer.headers) == (answer.status_code == 503)
+    return Counter((answer.status_code, answer.json().get("type", "")) for answer in answers)
+
+
+def test_who_was_behind_others_until_the_deadline_is_told_not_now(short_folder: Path) -> None:
+    """The first two of three would be in one batch of one worker, or be the next: they were not behind anybody."""
+    running = started_alone(short_folder, request_timeout_seconds=2)
+    unavailable, deadline = "urn:statehouse:problem:unavailable", "urn:statehouse:problem:deadline"
+    assert answers_of(running, 3, b"slow") == {(504, deadline): 2, (503, unavailable): 1}
+    assert answers_of(running, 1, b"slow") == {(504, deadline): 1}
+    running.stop()
+
+
+def test_more_than_can_be_answered_in_time_are_refused_at_once(short_folder: Path) -> None:
+    """What is answered after 5 s of 10 shows that 1.6 times as many can be borne as were in flight."""
+    running = started_alone(short_folder, request_timeout_seconds=10)
+    front = running.front
+    assert answers_of(running, 10, b"slow") == {(200, ""): 10}  # nothing is known yet
+    with ThreadPoolExecutor(40) as pool:
+        waiting = [pool.submit(running.post, "/predictions/digits", content=b"held") for _ in range(40)]
+        wait_for(lambda: sum(each.done() for each in waiting) + running.held == 40)
+        refused = [each.result() for each in waiting if each.done()]
+        assert (
+            40 - 16 <= len(refused) <= 40 - 4
+        )  # the least that was learnt: of the third, who waited for two
+        assert {answer.status_code for answer in refused} == {503}
+        assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+        assert running.do(front.in_flight("digits", "1.0-g0", "default")) == running.held
+        running.release()
+    assert answers_of(running, 1, b"") == {(200, ""): 1}  # quick again: nothing is known any more
+    assert answers_of(running, 20, b"") == {(200, ""): 20}
+    running.stop()
+
+
 def test_a_canary_gets_its_share_of_what_names_no_version(running: RunningFront, post: Post) -> None:
     def served(path: str, count: int) -> Counter[str]:
         return Counter(post(path).headers["x-model-version"] for _ in range(count))
@@ -716,7 +770,7 @@ def test_a_removed_version_is_gone_at_once(running: RunningFront, post: Post) ->
 
 def test_a_front_that_starts_again_knows_what_it_knew(running: RunningFront) -> None:
     lanes = (running.runtime.maps / "lanes.map").read_text()
-    assert "digits/1.0 1.0-b8|1.0-b8\n" in lanes
+    assert "digits/1.0 1.0-b8|1|1.0-b8\n" in lanes
     assert (running.runtime.maps / "defaults.map").read_text() == "digits 1.0\n"
     assert (running.runtime.maps / "token.map").stat().st_mode & 0o777 == 0o600
 
