@@ -96,8 +96,7 @@ class Journal:
             entry = json.loads(self.pending_file.read_text())
         except FileNotFoundError:
             return None
-        latest = max(self.read(), key=lambda each: each.get("when", ""), default={})
-        if all(latest.get(key) == entry[key] for key in ("when", "kind", "name")):
+        if any(all(each.get(key) == entry[key] for key in ("when", "kind", "name")) for each in self.read()):
             self.pending_file.unlink()
             return None
         self._noted = entry

@@ -215,6 +215,7 @@ class TorchServe:
             "LANG",
             "LC_ALL",
             "LD_LIBRARY_PATH",
+            "LD_PRELOAD",  # an allocator, usually
             "CUDA_VISIBLE_DEVICES",
             "NVIDIA_VISIBLE_DEVICES",
         )
