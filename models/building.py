@@ -16,6 +16,8 @@ from models.errors import ArchitectureConfigError, ArchitectureError
 from models.state_dict import StateDictReport, apply, fit, refuse_unless_ok
 from models.ties import tie, tied_names
 
+CHECKED_ELEMENTS = 1 << 20  # at once
+
 
 def build_for_serving(
     architecture: str,
@@ -123,11 +125,17 @@ def non_finite_parameters(module: nn.Module) -> list[str]:
 
 
 def _is_finite(value: Tensor) -> bool:
-    return bool(torch.isfinite(_comparable(value)).all())
+    return all(bool(torch.isfinite(part).all()) for part in _parts(value))
 
 
 def _has_nan(value: Tensor) -> bool:
-    return bool(torch.isnan(_comparable(value)).any())
+    return any(bool(torch.isnan(part).any()) for part in _parts(value))
+
+
+def _parts(value: Tensor) -> Iterator[Tensor]:
+    """Yield the elements in parts: a test of all at once would take several times their memory."""
+    flat = value.detach().reshape(-1)
+    return (_comparable(part) for part in torch.split(flat, CHECKED_ELEMENTS))
 
 
 def _comparable(value: Tensor) -> Tensor:

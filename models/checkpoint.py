@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from models.architecture import validate_config
 from models.building import build_for_serving, build_without_values
-from models.containers import read_container, write_container
 from models.digest import compute_digest
 from models.errors import CheckpointContentError, CheckpointUnreadableError, TrainingStateError
 from models.example import Example
@@ -29,6 +28,8 @@ from models.header import (
 )
 from models.plain import plain_problems
 from models.reading import AS_IT_IS, Reading
+from models.shard_index import is_index
+from models.shards import read_files, write_files
 from models.state_dict import StateDictReport, apply, fit, refuse_unless_ok
 from models.storable import storable_tensors
 from models.task import Task
@@ -171,7 +172,8 @@ def verify_records(path: str | Path) -> None:
         CheckpointError: the file cannot be read at all.
     """
     header, parts, problems = _read(Path(path), torch.device("cpu"))
-    damage = damaged_records(header.path) if header.container == "pt" else []
+    records = [file for file in header.files if header.container == "pt" and not is_index(file)]
+    damage = [f"{file.name}: {problem}" for file in records for problem in damaged_records(file)]
     if header.stored_digest is not None and not problems:
         actual = _digest(header, parts.state_dict)
         if actual != header.stored_digest:
@@ -185,10 +187,10 @@ def verify_records(path: str | Path) -> None:
 def _read(
     path: Path, device: torch.device, reading: Reading = AS_IT_IS
 ) -> tuple[CheckpointHeader, Parts, list[str]]:
-    container, held = read_container(path, device)
-    parts = take_apart(path, held, reading)
-    header, problems = read_fields(path, container, parts)
-    return header, parts, [*parts.problems, *problems]
+    found = read_files(path, device)
+    parts = take_apart(found.path, found.held, reading)
+    header, problems = read_fields(found.path, found.container, parts)
+    return replace(header, files=found.files), parts, [*parts.problems, *problems]
 
 
 def _digest(header: CheckpointHeader, state_dict: Mapping[str, Tensor]) -> str:
@@ -215,6 +217,7 @@ def save_checkpoint(
     epoch: int | None = None,
     loss: float | Tensor | None = None,
     rng_state: bool | None = None,
+    max_shard_bytes: int | None = None,
 ) -> Path:
     """Write a module, or its state_dict, as a checkpoint that describes itself; return the path.
 
@@ -240,6 +243,9 @@ def save_checkpoint(
     requests as clients send them; a published version must answer each of them the same from then on.
     `metadata` is plain data of yours (accuracy, data set …). `optimizer`, `scheduler`, `epoch` and `loss` are
     for resuming; the random generators are saved with an optimizer unless `rng_state` says otherwise.
+
+    With `max_shard_bytes` a `.safetensors` checkpoint that is larger becomes several files and an index, which is
+    then what is returned and loaded: `prices.safetensors.index.json`.
 
     Raises:
         ArchitectureError, StateDictError: architecture and config do not give this module.
@@ -267,8 +273,7 @@ def save_checkpoint(
         task_config=plain["task_config"],
         state_dict=tensors,
     )
-    write_container(path, container_of(path), tensors, plain | training)
-    return path
+    return write_files(path, tensors, plain | training, max_shard_bytes=max_shard_bytes)
 
 
 def _refuse_untyped(path: Path, task: object, examples: Sequence[object]) -> None:

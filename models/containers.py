@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from models.errors import CheckpointContentError, CheckpointUnreadableError
 from models.files import Container, atomic_file, recognise_container
-from models.plain import MAX_DEPTH, MAX_VALUES, canonical_json, walk
+from models.plain import MAX_DEPTH, MAX_VALUES, canonical_json, parse_json_object, walk
 from models.ties import memory_key
 from models.torch_archive import check_archive
 
@@ -27,7 +26,7 @@ _PT_ONLY_DTYPES = frozenset({torch.complex128, torch.complex32})
 
 
 def read_container(path: Path, map_location: str | torch.device) -> tuple[Container, object]:
-    """Return the container and what the file holds; on a CPU the tensors are the mapped file, not yet read.
+    """Return the container and what the one file holds; on a CPU the tensors are the mapped file, not yet read.
 
     Raises:
         CheckpointNotFoundError: there is no file.
@@ -36,11 +35,16 @@ def read_container(path: Path, map_location: str | torch.device) -> tuple[Contai
         CheckpointContentError: its tensors are not what their records hold.
     """
     container = recognise_container(path)
-    read = _read_torch if container == "pt" else _read_safetensors
-    return container, read(path, torch.device(map_location))
+    if container == "pt":
+        return container, read_torch(path, torch.device(map_location))
+    tensors, header = read_safetensors(path, torch.device(map_location))
+    if PLAIN_KEY not in header:
+        return container, tensors
+    return container, with_plain(path, tensors, parse_json_object(path, header[PLAIN_KEY], "its plain data"))
 
 
-def _read_torch(path: Path, device: torch.device) -> object:
+def read_torch(path: Path, device: torch.device) -> object:
+    """Return what a torch.save file holds; raises as `read_container` does."""
     record_sizes = check_archive(path)
     try:
         held: object = torch.load(path, weights_only=True, map_location=device, mmap=True)
@@ -74,7 +78,8 @@ def _is_sound(tensor: Tensor, record_sizes: frozenset[int]) -> bool:
     return stored_bytes in record_sizes and tensor.numel() * tensor.itemsize <= stored_bytes
 
 
-def _read_safetensors(path: Path, device: torch.device) -> object:
+def read_safetensors(path: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a safetensors file and the texts of its header; raises as `read_container` does."""
     try:
         with safe_open(path, framework="pt", device=str(device)) as file:
             names, header = file.keys(), file.metadata() or {}
@@ -83,9 +88,15 @@ def _read_safetensors(path: Path, device: torch.device) -> object:
         raise CheckpointUnreadableError(
             f"{path}: is cut short or damaged ({error}); copy or download it again"
         ) from error
-    if PLAIN_KEY not in header:
-        return tensors
-    plain = _parse_plain(path, header[PLAIN_KEY])
+    return tensors, header
+
+
+def with_plain(path: Path, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Put tensors and plain data together, the tied tensors under each of their names.
+
+    Raises CheckpointContentError when the ties are none.
+    """
+    plain = dict(plain)
     ties = plain.pop(TIES_KEY, {})
     if not isinstance(ties, dict) or not all(isinstance(source, str) for source in ties.values()):
         raise CheckpointContentError(f"{path}: is damaged:", [f"{TIES_KEY}: expected names by name"])
@@ -94,23 +105,7 @@ def _read_safetensors(path: Path, device: torch.device) -> object:
     ]
     if absent:
         raise CheckpointContentError(f"{path}: is damaged:", absent)
-    return plain | {STATE_DICT_KEY: tensors | {name: tensors[source] for name, source in ties.items()}}
-
-
-def _parse_plain(path: Path, text: str) -> dict[str, Any]:
-    try:
-        plain = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointUnreadableError(
-            f"{path}: its plain data is no JSON ({error}); copy it again"
-        ) from error
-    if not isinstance(plain, dict):
-        raise CheckpointUnreadableError(f"{path}: its plain data is {text[:40]!r}; expected a JSON object")
-    return plain
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+    return plain | {STATE_DICT_KEY: {**tensors, **{name: tensors[source] for name, source in ties.items()}}}
 
 
 def write_container(
@@ -129,6 +124,15 @@ def _write_torch(path: Path, tensors: Mapping[str, Tensor], plain: Mapping[str, 
 
 
 def _write_safetensors(path: Path, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> None:
+    stored, ties = stored_once(path, tensors)
+    write_tensors(path, stored, {PLAIN_KEY: canonical_json({**plain, TIES_KEY: ties})})
+
+
+def stored_once(path: Path, tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors that are stored, and the name of each other one → the name of the same among them.
+
+    Raises CheckpointContentError for what safetensors cannot hold.
+    """
     odd = [f"{name}: is {t.dtype}" for name, t in tensors.items() if t.dtype in _PT_ONLY_DTYPES]
     if odd:
         raise CheckpointContentError(f"{path}: .safetensors cannot hold these; save as .pt:", odd)
@@ -138,6 +142,10 @@ def _write_safetensors(path: Path, tensors: Mapping[str, Tensor], plain: Mapping
         stored = names.setdefault(memory_key(tensor), name)
         if stored != name:
             ties[name] = stored
-    header = {"format": "pt", PLAIN_KEY: canonical_json({**plain, TIES_KEY: ties})}
+    return {name: tensors[name] for name in names.values()}, ties
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """Write a safetensors file atomically, straight from the tensors' memory: nothing is copied."""
     with atomic_file(path) as sibling:
-        save_file({name: tensors[name] for name in names.values()}, sibling, metadata=header)
+        save_file(dict(tensors), sibling, metadata={"format": "pt", **header})

@@ -42,6 +42,11 @@ def container_of(path: Path) -> Container:
     return container
 
 
+def is_checkpoint_file(path: Path) -> bool:
+    """Whether the suffix of `path` names a container."""
+    return path.suffix.lower() in _CONTAINERS
+
+
 def recognise_container(path: Path) -> Container:
     """Return the container of the file at `path`, after its suffix and its first bytes have agreed.
 

@@ -50,6 +50,7 @@ class CheckpointHeader:
     examples: tuple[Example, ...] = ()
     stored_digest: str | None = None
     renaming: Renaming = field(default_factory=Renaming)
+    files: tuple[Path, ...] = ()  # all that hold it: one, or its shards and their index, which is `path`
 
     @property
     def is_foreign(self) -> bool:

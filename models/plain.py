@@ -7,10 +7,13 @@ import math
 import reprlib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
+from models.errors import CheckpointUnreadableError
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -22,6 +25,21 @@ NO_TEXT = "is no Unicode text: it has half a character, a lone surrogate"
 def canonical_json(value: object) -> str:
     """Return `value` as JSON with sorted keys and no spaces: equal data gives equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def parse_json_object(path: Path, text: str | bytes, what: str) -> dict[str, Any]:
+    """Return the JSON object that `what` of the file at `path` is; raises CheckpointUnreadableError."""
+    try:
+        plain = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointUnreadableError(f"{path}: {what} is no JSON ({error}); copy it again") from error
+    if not isinstance(plain, dict):
+        raise CheckpointUnreadableError(f"{path}: {what} is {text[:40]!r}; expected a JSON object")
+    return plain
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 def plain_problems(

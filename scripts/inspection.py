@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from handlers.errors import GoldenMismatchError
-from handlers.golden import read_golden
+from handlers.golden import GOLDEN_FILE, read_golden
 from models.architecture import get_architecture
 from models.architecture_import import import_architectures
 from models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint, verify_records
@@ -19,6 +19,7 @@ from models.errors import StatehouseError
 from models.reading import Reading
 from scripts.errors import InspectTargetError, NameRuleError, VersionFolderError
 from scripts.golden_examples import answer_candidates, collect_candidates
+from scripts.manifest import MANIFEST_FILE
 from scripts.names import check_name, check_version, split_folder_name
 from scripts.source import Description, Identity, examine_source, prove, reasons
 from scripts.store import ModelStore, PublishedVersion
@@ -63,11 +64,16 @@ def inspect(
     import_architectures(architectures)
     description = Description(architecture, config, task, task_config, Reading(tuple(rename)))
     path = Path(target)
-    if path.is_file():
+    if path.is_file() or _is_checkpoint_folder(path):
         return _inspect_checkpoint(path, description)
     if path.is_dir():
         return _inspect_version(target, ModelStore(path.absolute().parent), *_split(path.absolute().name))
     return _inspect_version(target, store, *_split(target))
+
+
+def _is_checkpoint_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder of somebody's, and not a version's."""
+    return path.is_dir() and not any((path / name).exists() for name in (MANIFEST_FILE, GOLDEN_FILE))
 
 
 def _inspect_checkpoint(path: Path, description: Description) -> Inspection:
@@ -144,7 +150,8 @@ def _inspect_published(published: PublishedVersion, found: Inspection) -> None:
 def _header_facts(header: CheckpointHeader) -> dict[str, Any]:
     return {
         "path": str(header.path),
-        "size_bytes": header.path.stat().st_size,
+        "size_bytes": sum(file.stat().st_size for file in header.files),
+        "shards": [file.name for file in header.files if file != header.path],
         "container": header.container,
         "form": header.form,
         "format_version": header.format_version,

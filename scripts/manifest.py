@@ -5,6 +5,7 @@ Reading it needs no torch, so that the supervisor stays small.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
@@ -19,7 +20,9 @@ MANIFEST_FILE = "version.json"
 
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 
-CheckpointFile = Literal["checkpoint.pt", "checkpoint.safetensors"]
+SHARD_INDEX = "checkpoint.safetensors.index.json"
+CheckpointFile = Literal["checkpoint.pt", "checkpoint.safetensors", "checkpoint.safetensors.index.json"]
+_SHARD = re.compile(r"^checkpoint-[0-9a-f]{8}-(\d{5})-of-(\d{5})\.safetensors$")
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 JsonObject = dict[str, JsonValue]
 
@@ -94,15 +97,36 @@ class VersionManifest(_Part):
     published: str
     built_by: BuiltBy
 
+    @property
+    def checkpoint_files(self) -> list[str]:
+        """The files of its checkpoint: one, or the index and the shards."""
+        return sorted(self.files.keys() - {GOLDEN_FILE})
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """The size of its checkpoint, all files together."""
+        return sum(self.files[name].size_bytes for name in self.checkpoint_files)
+
     @model_validator(mode="after")
     def _lists_exactly_its_files(self) -> Self:
         expected = {self.checkpoint, GOLDEN_FILE}
+        if self.checkpoint == SHARD_INDEX:
+            expected |= self._shards()
         if set(self.files) != expected:
             raise ValueError(
                 f"files lists {sorted(self.files)}, but a version has exactly {sorted(expected)} "
                 f"beside {MANIFEST_FILE}"
             )
         return self
+
+    def _shards(self) -> set[str]:
+        """Return the shards that it lists, which must be all of one save."""
+        found = {name: match for name in self.files if (match := _SHARD.match(name))}
+        saves = {(name[: match.start(1)], match[2]) for name, match in found.items()}
+        numbers = sorted(int(match[1]) for match in found.values())
+        if len(saves) != 1 or numbers != list(range(1, int(next(iter(saves))[1]) + 1)):
+            raise ValueError(f"files lists {sorted(found)}, which are not the shards of one checkpoint")
+        return set(found)
 
     def to_json(self) -> bytes:
         """Return the content of ``version.json``."""

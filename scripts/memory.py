@@ -24,7 +24,7 @@ def refuse_if_too_large(
 ) -> None:
     """Raise NotEnoughMemoryError, with ``hint``, when the workers of a version would not fit beside what runs."""
     published = supervisor.store.get(name, version)
-    weights = published.manifest.files[published.manifest.checkpoint].size_bytes
+    weights = published.manifest.checkpoint_bytes
     copies = settings.total_workers if settings.optimizations else 1  # optimised, they are not shared
     needed = round(settings.total_workers * WORKER_BYTES + copies * WEIGHTS_FACTOR * weights)
     free = available_bytes() - supervisor.deployment.limits.keep_free_bytes

@@ -46,6 +46,7 @@ def publish(
     task_config: Mapping[str, Any] | None = None,
     rename: Sequence[str] = (),
     examples: Sequence[Path] = (),
+    max_shard_bytes: int | None = None,
     architectures: Sequence[str] = (),
     report: Report = lambda step: None,
     show: Callable[[CheckpointHeader], None] = lambda header: None,
@@ -54,7 +55,8 @@ def publish(
 
     ``architecture``, ``config``, ``task`` and ``task_config`` complete a foreign file, ``rename`` has rules for
     its tensors' names, ``examples`` are files with one request's body each, ``architectures`` are modules that
-    register architectures. ``show`` is called with what was read, before anything is written.
+    register architectures. With ``max_shard_bytes`` the version holds a larger checkpoint in several files.
+    ``show`` is called with what was read, before anything is written.
 
     Raises:
         NameRuleError: no version may be called so.
@@ -81,7 +83,8 @@ def publish(
         with draft_version(store.folder, target) as draft:
             handler, golden = _prove(source, examples, identity, report)
             report("writing the version")
-            written = _write_and_read_back(draft, source, golden, identity)
+            path = write_checkpoint(draft, source, golden, max_shard_bytes=max_shard_bytes)
+            written = _read_back(path, golden, identity)
             write_golden_and_manifest(draft, written, handler, golden, identity)
     return PublishResult(store.get(name, version), already_published=False)
 
@@ -117,9 +120,9 @@ def _prove(
     return handler, golden
 
 
-def _write_and_read_back(draft: Path, source: Checkpoint, golden: Golden, identity: Identity) -> Checkpoint:
-    """Write the checkpoint, and see that the file on disk is the same model with the same answers."""
-    written = load_checkpoint(write_checkpoint(draft, source, golden))
+def _read_back(path: Path, golden: Golden, identity: Identity) -> Checkpoint:
+    """See that what was written is the same model with the same answers."""
+    written = load_checkpoint(path)
     digest = written.digest()
     handler, problems = prove(written, identity)
     if digest != identity.digest:

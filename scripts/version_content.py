@@ -9,7 +9,7 @@ import errno
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -37,14 +37,18 @@ _CHECKPOINT_FILES: dict[str, CheckpointFile] = {
 }
 
 
-def write_checkpoint(folder: Path, source: Checkpoint, golden: Golden) -> Path:
+def write_checkpoint(
+    folder: Path, source: Checkpoint, golden: Golden, *, max_shard_bytes: int | None = None
+) -> Path:
     """Write ``source`` without training state and with its golden examples, in its own container.
 
-    Returns the file. Raises OSError when it cannot be written.
+    With ``max_shard_bytes``, in as many safetensors files as it takes. Returns the file, or the index of
+    several. Raises OSError when it cannot be written.
     """
     header = source.header
     assert header.architecture is not None and header.config is not None  # noqa: S101, PT018 - read_source saw to it
-    path = folder / _CHECKPOINT_FILES[header.container]
+    container = header.container if max_shard_bytes is None else "safetensors"
+    path = folder / _CHECKPOINT_FILES[container]
     try:
         return save_checkpoint(
             path,
@@ -54,6 +58,7 @@ def write_checkpoint(folder: Path, source: Checkpoint, golden: Golden) -> Path:
             task=header.task,
             metadata=dict(header.metadata) | reading_record(header),
             examples=golden.examples,
+            max_shard_bytes=max_shard_bytes,
         )
     except (RuntimeError, SafetensorError) as error:  # how torch and safetensors say that a disk is full
         raise OSError(errno.EIO, str(error), str(path)) from error
@@ -77,10 +82,9 @@ def write_golden_and_manifest(
 def describe_version(
     folder: Path, checkpoint: Checkpoint, handler: Handler, golden: Golden, identity: Identity
 ) -> VersionManifest:
-    """Return the manifest of the two files in ``folder``."""
+    """Return the manifest of the files in ``folder``."""
     header = checkpoint.header
     assert header.architecture is not None and header.config is not None and header.task is not None  # noqa: S101, PT018
-    file_name = _CHECKPOINT_FILES[header.container]
     architecture = get_architecture(header.architecture)
     return VersionManifest(
         name=identity.name,
@@ -90,8 +94,8 @@ def describe_version(
         config=dict(header.config),
         task=header.task.task,
         task_config=header.task.to_plain(),
-        checkpoint=file_name,
-        files={name: _record(folder / name) for name in (file_name, GOLDEN_FILE)},
+        checkpoint=cast("CheckpointFile", header.path.name),  # the manifest sees to it
+        files={name: _record(folder / name) for name in (*(file.name for file in header.files), GOLDEN_FILE)},
         parameter_count=sum(parameter.numel() for parameter in handler.module.parameters()),
         dtypes=sorted({tensor.dtype for tensor in header.tensors.values()}),
         labels=getattr(header.task, "labels", None),

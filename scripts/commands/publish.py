@@ -59,7 +59,12 @@ Architectures = Annotated[
 
 @app.command(epilog="Example: statehouse publish digits.pt --name digits --version 1.1")
 def publish(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A .pt or .safetensors file.")],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT", help="A .pt or .safetensors file, or a folder or index of shards."
+        ),
+    ],
     name: Annotated[
         str,
         typer.Option(
@@ -77,6 +82,12 @@ def publish(
     example: Annotated[
         list[Path] | None, typer.Option("--example", metavar="FILE", help="A request's body; repeatable.")
     ] = None,
+    shard_size: Annotated[
+        str | None,
+        typer.Option(
+            "--shard-size", metavar="SIZE", help="Hold a larger checkpoint in files of this size: 1GB, 500MB."
+        ),
+    ] = None,
     architectures: Architectures = None,
     deployment: DeploymentFile = DEPLOYMENT,
     as_json: AsJson = False,
@@ -88,6 +99,7 @@ def publish(
     """
     from scripts.project import Project, read_mapping
     from scripts.rename_rules import read_rules
+    from scripts.sizes import parse_size
 
     project = Project.of_deployment(deployment)
     rules = read_rules(rename or ())
@@ -106,6 +118,7 @@ def publish(
             task_config=read_mapping("--task-config", task_config),
             rename=rules,
             examples=example or (),
+            max_shard_bytes=None if shard_size is None else parse_size("--shard-size", shard_size),
             architectures=(*project.architectures, *(architectures or ())),
             report=progress.step,
             show=lambda header: progress.between(

@@ -121,9 +121,9 @@ def _file(facts: dict[str, Any]) -> list[str]:
     if "files" in facts:
         size_bytes = sum(file["size_bytes"] for file in facts["files"].values())
         return [f"{facts['folder']}, {size_text(size_bytes)}"]
-    return [
-        f".{facts['container']}, {size_text(facts['size_bytes'])}, {_FORMS.get(facts['form'], facts['form'])}"
-    ]
+    shards = f" in {len(facts['shards'])} shards" if facts.get("shards") else ""
+    form = _FORMS.get(facts["form"], facts["form"])
+    return [f".{facts['container']}, {size_text(facts['size_bytes'])}{shards}, {form}"]
 
 
 def _task_facts(task: str | None, config: dict[str, Any]) -> list[tuple[str, list[str | None]]]:
