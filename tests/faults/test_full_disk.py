@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
+import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,18 +107,39 @@ def test_what_was_not_written_is_written_with_the_next_change(server: FaultyServ
     ]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of its own, 512 KiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
+@contextmanager
+def disk_of(size: str) -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="st-"))  # short: sockets live in one of them
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, text=True
     )
     if mounted.returncode:
         pytest.skip(f"mounting needs rights that we have not: {mounted.stderr.strip()}")
     yield folder
     subprocess.run(["umount", folder], check=True)
+    folder.rmdir()
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A disk of its own, 512 KiB."""
+    with disk_of("512k") as folder:
+        yield folder
+
+
+@pytest.fixture
+def disk_of_temporary_files() -> Iterator[Path]:
+    with disk_of("64m") as folder:
+        yield folder
+
+
+def fill(folder: Path) -> Path:
+    filler = folder / "filler"
+    for size in (1 << 20, 4096, 1):  # to the last byte
+        with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(size)):
+                pass
+    return filler
 
 
 def test_a_disk_that_is_full_is_told_and_nothing_is_lost(small_disk: Path, tmp_path: Path) -> None:
@@ -129,10 +153,7 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_lost(small_disk: Path, tmp_p
     server.start()
     try:
         before = server.deployment_file.read_bytes()
-        filler = small_disk / "filler"
-        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-            while file.write(bytes(4096)):
-                pass
+        filler = fill(small_disk)
         refused = server.run("swap", "moody", "1.1", check=False)
         assert refused.returncode == 1
         assert "No space left on device" in refused.stderr
@@ -141,5 +162,43 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_lost(small_disk: Path, tmp_p
         filler.unlink()
         server.run("swap", "moody", "1.1")
         assert [entry["outcome"] for entry in server.history()] == ["failed", "done"]
+    finally:
+        server.kill_if_running()
+
+
+class ServerOfADisk(FaultyServer):
+    """One whose private folder, and with it all temporary files, is on a disk of its own."""
+
+    disk: Path
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"XDG_RUNTIME_DIR": str(self.disk), "TMPDIR": str(self.disk)}
+
+
+def test_a_disk_of_temporary_files_that_is_full_stops_no_answer(
+    disk_of_temporary_files: Path, tmp_path: Path
+) -> None:
+    """A worker that has to start meanwhile may fail to; once there is room again, all is as desired."""
+    server = ServerOfADisk(tmp_path)
+    server.disk = disk_of_temporary_files
+    for version in ("1.0", "1.1"):
+        server.publish(version)
+    server.deploy("1.0", "1.1")
+    server.start()
+    try:
+        with server.load(rate=50) as load:
+            server.wait_until(lambda: load.answered > 50)
+            filler = fill(disk_of_temporary_files)
+            [pid] = server.model("moody", "1.1")["workers"]["pids"]
+            os.kill(pid, signal.SIGKILL)
+            beyond = load.answered + 500
+            server.wait_until(lambda: load.answered > beyond)
+            filler.unlink()
+            server.wait_until(lambda: server.model("moody", "1.1")["workers"]["pids"] not in ([], [pid]))
+            server.wait_until(server.is_ready)
+        assert load.result.answers.keys() == {(200, "1.0")}
+        assert not load.result.errors
+        assert server.ask("moody/1.1").status_code == 200
+        server.run("swap", "moody", "1.1")
     finally:
         server.kill_if_running()
