@@ -15,7 +15,7 @@ from scripts.deployment_text import Location, ReadText, read_text
 from scripts.durable import write_durably
 from scripts.errors import DeploymentContentError, DeploymentNotFoundError, DeploymentWriteError
 from scripts.names import ModelName, ModelVersion, version_order
-from scripts.store import PublishedVersion
+from scripts.store import NamedVersion
 from scripts.validation import dotted, problems_of
 
 DEPLOYMENT_FILE = "deployment.yaml"
@@ -221,7 +221,7 @@ def not_written(path: Path, error: OSError) -> DeploymentWriteError:
 
 
 def deployment_from_store(
-    versions: Iterable[PublishedVersion],
+    versions: Iterable[NamedVersion],
     *,
     model_store: str = "model_store",
     settings_of: Callable[[int], VersionSettings] = lambda count: VersionSettings(),

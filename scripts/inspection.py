@@ -22,7 +22,7 @@ from scripts.golden_examples import answer_candidates, collect_candidates
 from scripts.manifest import MANIFEST_FILE
 from scripts.names import check_name, check_version, split_folder_name
 from scripts.source import Description, Identity, examine_source, prove, reasons
-from scripts.store import ModelStore, PublishedVersion
+from scripts.store import LocalStore, ModelStore, PublishedVersion
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def inspect(
     if path.is_file() or _is_checkpoint_folder(path):
         return _inspect_checkpoint(path, description)
     if path.is_dir():
-        return _inspect_version(target, ModelStore(path.absolute().parent), *_split(path.absolute().name))
+        return _inspect_version(target, LocalStore(path.absolute().parent), *_split(path.absolute().name))
     return _inspect_version(target, store, *_split(target))
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from scripts.deployment import Deployment, read_deployment
 from scripts.errors import ArgumentError, DeploymentNotFoundError
-from scripts.store import ModelStore
+from scripts.store import LocalStore, ModelStore
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Project:
         folder = str(file.resolve().parent)
         if folder not in sys.path:
             sys.path.insert(0, folder)
-        return cls(ModelStore(deployment.store_folder(file)), tuple(deployment.architectures))
+        return cls(LocalStore(deployment.store_folder(file)), tuple(deployment.architectures))
 
     def modules_to_name(self, given: Sequence[str], architecture: str) -> list[str]:
         """Return what ``architectures`` of the deployment must say before its server can build this one.

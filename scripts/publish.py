@@ -15,15 +15,12 @@ from handlers.golden import Golden
 from models.architecture_import import import_architectures
 from models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint, verify_records
 from models.reading import Reading
-from scripts.errors import PublishError, VersionExistsError, VersionNotFoundError
+from scripts.errors import PublishError, VersionExistsError
 from scripts.golden_examples import answer_candidates, collect_candidates
-from scripts.names import folder_name
+from scripts.names import check_name, check_version
 from scripts.source import Description, Handler, Identity, prove, read_source
-from scripts.store import ModelStore, PublishedVersion
+from scripts.store import ModelStore, PublishedVersion, Tell, tell_nobody
 from scripts.version_content import write_checkpoint, write_golden_and_manifest
-from scripts.version_draft import draft_version, store_lock
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def publish(
     examples: Sequence[Path] = (),
     max_shard_bytes: int | None = None,
     architectures: Sequence[str] = (),
-    report: Report = lambda step: None,
+    report: Tell = tell_nobody,
     show: Callable[[CheckpointHeader], None] = lambda header: None,
 ) -> PublishResult:
     """Make the version ``name`` ``version`` of a checkpoint; ``report`` is told each step before it begins.
@@ -68,7 +65,8 @@ def publish(
         VersionFolderError: the version is published and not as it was any more.
         StoreWriteError: the store cannot be written.
     """
-    target = folder_name(name, version)
+    check_name(name)
+    check_version(version)
     import_architectures(architectures)
     report(f"reading {checkpoint_path}")
     description = Description(architecture, config, task, task_config, Reading(tuple(rename)))
@@ -76,36 +74,35 @@ def publish(
     show(source.header)
     verify_records(checkpoint_path)
     identity = Identity(name, version, source.digest())
-    with store_lock(store.folder, on_wait=lambda: report("waiting for another publish to end")):
-        published = _find(store, identity)
-        if published is not None:
-            return PublishResult(published, already_published=True)
-        with draft_version(store.folder, target) as draft:
+    with store.writing(report):
+        if _is_published(store, identity):
+            return PublishResult(store.obtain(name, version, report), already_published=True)
+        with store.draft(name, version, report) as draft:
             handler, golden = _prove(source, examples, identity, report)
             report("writing the version")
             path = write_checkpoint(draft, source, golden, max_shard_bytes=max_shard_bytes)
             written = _read_back(path, golden, identity)
-            write_golden_and_manifest(draft, written, handler, golden, identity)
-    return PublishResult(store.get(name, version), already_published=False)
+            manifest = write_golden_and_manifest(draft, written, handler, golden, identity)
+    published = store.obtain(name, version, report)
+    # Another may have published the same at the same time, and been there first.
+    return PublishResult(published, already_published=published.manifest != manifest)
 
 
-def _find(store: ModelStore, identity: Identity) -> PublishedVersion | None:
-    """Return the version if it is published and still as it was; refuse another digest."""
-    try:
-        published = store.get(identity.name, identity.version)
-    except VersionNotFoundError:
-        return None
+def _is_published(store: ModelStore, identity: Identity) -> bool:
+    """Whether the version is published and still as it was; refuse another digest."""
+    published = store.find(identity.name, identity.version)
+    if published is None:
+        return False
     if published.digest != identity.digest:
         raise VersionExistsError(
             f"{identity.name} {identity.version} is published with digest {published.digest}, and this "
             f"checkpoint has {identity.digest}. A version never changes: publish under another version."
         )
-    store.verify(published)
-    return published
+    return True
 
 
 def _prove(
-    source: Checkpoint, examples: Sequence[Path], identity: Identity, report: Report
+    source: Checkpoint, examples: Sequence[Path], identity: Identity, report: Tell
 ) -> tuple[Handler, Golden]:
     """Return the handler and the golden examples of a checkpoint that may become a version."""
     report("checking the module: names, shapes, dtypes, finite parameters, outputs")

@@ -21,7 +21,7 @@ from scripts.memory import default_settings
 from scripts.reader import reader_app
 from scripts.runtime import RuntimeFolder, SupervisorLock
 from scripts.steps import Report, Step
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 from scripts.supervisor import Supervisor
 
 Told = TypeVar("Told")
@@ -35,7 +35,7 @@ def deployment_to_serve(file: Path, report: Report) -> Deployment:
     try:
         return read_deployment(file)
     except DeploymentNotFoundError:
-        found = ModelStore(file.parent / Deployment().model_store).scan()
+        found = LocalStore(file.parent / Deployment().model_store).scan()
         for refused in found.refused:
             report(Step("store", str(refused), state="failed"))
         keep_free_bytes = Limits().keep_free_bytes

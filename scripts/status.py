@@ -22,7 +22,7 @@ async def status_of(supervisor: Supervisor) -> Json:
         "ready": not missing,
         "missing": missing,
         "deployment": str(supervisor.deployment_file),
-        "model_store": str(supervisor.store.folder),
+        "model_store": str(supervisor.store.address),
         "front": supervisor.addresses.url("front"),
         "reader": supervisor.addresses.url("reader"),
         "grpc": f"{host}:{port}",

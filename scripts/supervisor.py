@@ -36,7 +36,7 @@ from scripts.problems import Problems, RequestLog
 from scripts.runtime import RuntimeFolder
 from scripts.server_log import ServerLog
 from scripts.steps import Report, Step
-from scripts.store import ModelStore
+from scripts.store import LocalStore, ModelStore
 from scripts.torchserve import LaneStatus, TorchServe
 
 # Callers of /ready, /status and the like share one look at TorchServe within this time.
@@ -67,7 +67,7 @@ class Supervisor:
             reader=address_of(self.reader_listener),
             grpc=concrete("grpc", deployment.listen.grpc),
         )
-        self.store = ModelStore(deployment.store_folder(deployment_file))
+        self.store: ModelStore = LocalStore(deployment.store_folder(deployment_file))
         self.metrics = WorkerMetrics(runtime.metrics)
         self.changing = asyncio.Lock()
         self.versions: dict[tuple[str, str], LoadedVersion] = {}

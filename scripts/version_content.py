@@ -72,11 +72,12 @@ def reading_record(header: CheckpointHeader) -> dict[str, Any]:
 
 def write_golden_and_manifest(
     folder: Path, checkpoint: Checkpoint, handler: Handler, golden: Golden, identity: Identity
-) -> None:
-    """Write the rest of the version beside its checkpoint, as loaded from ``folder``."""
+) -> VersionManifest:
+    """Write the rest of the version beside its checkpoint, as loaded from ``folder``; return the manifest."""
     write_golden(folder / GOLDEN_FILE, golden)
     manifest = describe_version(folder, checkpoint, handler, golden, identity)
     (folder / MANIFEST_FILE).write_bytes(manifest.to_json())
+    return manifest
 
 
 def describe_version(

@@ -21,7 +21,7 @@ from models.architecture import build_model
 from models.checkpoint import save_checkpoint
 from models.task import TensorTask
 from scripts.publish import publish
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 from tests.e2e.prometheus import DEPLOY, Prometheus
 from tests.e2e.server import Server
 
@@ -40,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         file, build_model("simple_net", CONFIG), architecture="simple_net", config=CONFIG, task=TensorTask()
     )
     for version in ("1.0", "1.1"):
-        publish(file, store=ModelStore(server.store), name="net", version=version)
+        publish(file, store=LocalStore(server.store), name="net", version=version)
     settings = {"workers": WORKERS, "lanes": [{"batch_size": 8}]}
     server.write_deployment(models={"net": {"default": "1.0", "versions": {"1.0": settings}}})
     server.start()
@@ -125,7 +125,7 @@ def test_everything_exists_at_zero_before_the_first_request(server: Server) -> N
         assert total(samples, "statehouse_memory_bytes", process=process) > 2**20
     assert total(samples, "statehouse_worker_memory_bytes") > 2**20
     [info] = [dict(labels) for name, labels in samples if name == "statehouse_model_info"]
-    manifest = ModelStore(server.store).get("net", "1.0").manifest
+    manifest = LocalStore(server.store).get("net", "1.0").manifest
     assert info == version | {
         "digest": manifest.digest,
         "architecture": "simple_net",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PREPARE = """
@@ -15,9 +15,9 @@ import sys
 sys.path.insert(0, "examples")
 import demo
 
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 
-demo.prepare(demo.DEMOS[1], ModelStore("model_store"))
+demo.prepare(demo.DEMOS[1], LocalStore("model_store"))
 sys.exit(3 if "torch" in sys.modules else 0)
 """
 
@@ -41,7 +41,7 @@ def prepare(folder):
 def test_the_first_time_it_trains_and_publishes(project):
     folder, printed = project
     assert (folder / "checkpoints" / "breast_cancer.safetensors").exists()
-    version = ModelStore(folder / "model_store").get("breast_cancer", "1.0")
+    version = LocalStore(folder / "model_store").get("breast_cancer", "1.0")
     assert version.manifest.golden.source == "checkpoint"
     assert (
         "$ python examples/train_breast_cancer.py --output checkpoints/breast_cancer.safetensors" in printed

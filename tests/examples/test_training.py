@@ -14,7 +14,7 @@ from PIL import Image
 
 from models import load_checkpoint
 from scripts.publish import publish
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
@@ -123,7 +123,7 @@ def test_a_network_of_ones_own_is_published(tmp_path, monkeypatch):
 
 def publish_and_read(path: Path, folder: Path, **options):
     """Publish a checkpoint; return its golden examples and its module."""
-    store = ModelStore(folder / "model_store")
+    store = LocalStore(folder / "model_store")
     version = publish(path, store=store, name="example", version="1.0", **options).version
     torch.set_num_threads(1)
     net = load_checkpoint(version.checkpoint_path).build()

@@ -16,7 +16,7 @@ from models.checkpoint import save_checkpoint
 from models.example import Example
 from models.task import TensorTask
 from scripts.publish import publish
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 from tests.e2e.server import Server
 from tests.faults.load import CountedLoad
 from tests.faults.moody_nets import MoodyNet
@@ -45,7 +45,7 @@ class FaultyServer(Server):
         save_checkpoint(
             file, model, architecture="moody_net", config=settings, task=TensorTask(), examples=[GOLDEN]
         )
-        publish(file, store=ModelStore(self.store), name=name, version=version)
+        publish(file, store=LocalStore(self.store), name=name, version=version)
 
     def deploy(
         self,

@@ -12,7 +12,7 @@ from scripts.deployment import (
     write_deployment,
 )
 from scripts.errors import DeploymentContentError, DeploymentNotFoundError
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 
 EXAMPLE = """\
 model_store: store
@@ -167,7 +167,7 @@ def test_the_highest_version_of_each_name_is_its_default(store_folder, make_vers
     for name, version in [("digits", "1.9"), ("digits", "1.10"), ("digits", "1.10rc1"), ("cancer", "1.0")]:
         make_version(name, version)
     deployment = deployment_from_store(
-        ModelStore(store_folder).list_versions(), model_store=str(store_folder)
+        LocalStore(store_folder).scan().versions, model_store=str(store_folder)
     )
     assert deployment.models == {
         "cancer": ModelDeployment(default="1.0", versions={"1.0": VersionSettings()}),

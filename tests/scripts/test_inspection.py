@@ -7,14 +7,14 @@ from models import build_model
 from scripts.errors import InspectTargetError, VersionNotFoundError
 from scripts.inspection import inspect
 from scripts.publish import publish
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 
 SIMPLE_NET = {"input_size": 4, "hidden_size": 3, "num_classes": 2}
 
 
 @pytest.fixture
 def store(store_folder):
-    return ModelStore(store_folder)
+    return LocalStore(store_folder)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ from scripts.errors import (
     VersionFolderError,
 )
 from scripts.publish import publish
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 
 SIMPLE_NET = {"input_size": 4, "hidden_size": 3, "num_classes": 2}
 ONE_ROW = Example(content_type="application/json", body=b'{"inputs": [1, 2, 3, 4]}')
@@ -42,13 +42,13 @@ PUBLISHES_AND_DIES = """
 import os, signal, sys
 from pathlib import Path
 from scripts.publish import publish
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 
 def die(step):
     if step.startswith(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
 
-publish(Path(sys.argv[1]), store=ModelStore(sys.argv[2]), name="net", version="1.0", report=die)
+publish(Path(sys.argv[1]), store=LocalStore(sys.argv[2]), name="net", version="1.0", report=die)
 """
 
 
@@ -57,11 +57,11 @@ import resource, sys
 from pathlib import Path
 from scripts.errors import StoreWriteError
 from scripts.publish import publish
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 try:
-    publish(Path(sys.argv[1]), store=ModelStore(sys.argv[2]), name="net", version="1.0")
+    publish(Path(sys.argv[1]), store=LocalStore(sys.argv[2]), name="net", version="1.0")
 except StoreWriteError as error:
     sys.exit("nothing was published" not in str(error))
 sys.exit("it was published")
@@ -70,7 +70,7 @@ sys.exit("it was published")
 
 @pytest.fixture
 def store(store_folder):
-    return ModelStore(store_folder)
+    return LocalStore(store_folder)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def publish_net(store):
 
 
 def versions_in(store):
-    return [f"{found.name}-{found.version}" for found in store.list_versions()]
+    return [f"{found.name}-{found.version}" for found in store.scan().versions]
 
 
 def refusal(publish_net, store, path, error=PublishError, **options):

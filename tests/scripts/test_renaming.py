@@ -12,7 +12,7 @@ from scripts.errors import ArgumentError
 from scripts.inspection import inspect
 from scripts.publish import publish
 from scripts.rename_rules import read_rules
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 from tests.scripts.commands_run import run_statehouse
 
 SIMPLE_NET = {"input_size": 4, "hidden_size": 3, "num_classes": 2}
@@ -22,7 +22,7 @@ RULE = r"net\.(.*)=\1"
 
 @pytest.fixture
 def store(store_folder):
-    return ModelStore(store_folder)
+    return LocalStore(store_folder)
 
 
 @pytest.fixture

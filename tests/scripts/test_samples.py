@@ -4,7 +4,7 @@ from pathlib import Path
 from scripts.deployment import VersionSettings
 from scripts.loaded_version import LoadedVersion, VersionState
 from scripts.samples import curl_lines
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 from tests.scripts.conftest import MakeVersion
 
 GOLDEN = {"examples": [{"content_type": "application/json", "body_base64": "e30="}]}
@@ -20,7 +20,7 @@ def test_a_line_for_each_default_that_works_and_for_no_other(
         ("broken", "1.0", VersionState.FAILED),
     ):
         (make_version(name, version) / "golden.json").write_text(json.dumps(GOLDEN))
-        published = ModelStore(store_folder).get(name, version)
+        published = LocalStore(store_folder).get(name, version)
         versions.append(LoadedVersion(name, version, VersionSettings(), state=state, published=published))
     lines = curl_lines(versions, lambda name: "1.0", front_url="http://127.0.0.1:1", folder=tmp_path)
     assert lines == ["curl -s --data '{}' http://127.0.0.1:1/predictions/digits"]

@@ -16,7 +16,7 @@ from scripts.inspection import inspect
 from scripts.manifest import parse_manifest
 from scripts.publish import publish
 from scripts.sizes import parse_size
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 from tests.scripts.commands_run import run_statehouse
 
 CONFIG = {"input_size": 4, "hidden_sizes": [8, 8], "output_size": 2}
@@ -26,7 +26,7 @@ INDEX = "checkpoint.safetensors.index.json"
 
 @pytest.fixture
 def store(store_folder):
-    return ModelStore(store_folder)
+    return LocalStore(store_folder)
 
 
 @pytest.fixture

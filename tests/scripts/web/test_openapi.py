@@ -12,7 +12,7 @@ from models.task import CategoricalFeature, NumericFeature
 from scripts.deployment import VersionSettings
 from scripts.loaded_version import LoadedVersion, VersionState
 from scripts.publish import publish
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 from scripts.web.openapi import openapi_of
 
 FRONT = "http://127.0.0.1:8080"
@@ -34,7 +34,7 @@ TASKS: dict[str, tuple[int, Any]] = {
 def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LoadedVersion]:
     """One real version of every task, as the supervisor has it once it is loaded."""
     folder = tmp_path_factory.mktemp("openapi")
-    store = ModelStore(folder / "model_store")
+    store = LocalStore(folder / "model_store")
     store.folder.mkdir()
     loaded = {}
     for name, (size, task) in TASKS.items():
