@@ -16,17 +16,31 @@ def class_outputs(logits: torch.Tensor, labels: Sequence[str]) -> Outputs:
 
     Raises ModuleMismatchError where the module does not give one logit per label.
     """
-    if logits.ndim != 2 or logits.shape[1] != len(labels):
-        raise ModuleMismatchError(
-            f"the module gives {list(logits.shape[1:])} per row; expected one logit per label, {len(labels)}"
-        )
-    scores = torch.softmax(logits.float(), dim=1).cpu().numpy()
+    _require_one_per_label(logits, labels)
+    return _outputs(torch.softmax(logits.float(), dim=1), labels)
+
+
+def multi_label_outputs(logits: torch.Tensor, labels: Sequence[str]) -> Outputs:
+    """Take the sigmoid of each logit; the outputs, and what is raised, are those of `class_outputs`."""
+    _require_one_per_label(logits, labels)
+    return _outputs(torch.sigmoid(logits.float()), labels)
+
+
+def _outputs(scored: torch.Tensor, labels: Sequence[str]) -> Outputs:
+    scores = scored.cpu().numpy()
     best = scores.argmax(axis=1)
     return {
         "label": np.array(labels, dtype=object)[best],
         "score": scores[np.arange(len(scores)), best],
         "scores": scores,
     }
+
+
+def _require_one_per_label(logits: torch.Tensor, labels: Sequence[str]) -> None:
+    if logits.ndim != 2 or logits.shape[1] != len(labels):
+        raise ModuleMismatchError(
+            f"the module gives {list(logits.shape[1:])} per row; expected one logit per label, {len(labels)}"
+        )
 
 
 def class_answers(outputs: Outputs, labels: Sequence[str], top_k: int) -> list[Any]:
@@ -44,6 +58,23 @@ def class_answers(outputs: Outputs, labels: Sequence[str], top_k: int) -> list[A
         }
         for places, values in zip(order.tolist(), best, strict=True)
     ]
+
+
+def multi_label_answers(outputs: Outputs, labels: Sequence[str], top_k: int, threshold: float) -> list[Any]:
+    """As `class_answers`, with all labels of at least `threshold`, best first, as `labels`."""
+    answers = class_answers(outputs, labels, top_k)
+    for answer, scores in zip(answers, outputs["scores"], strict=True):
+        places = [place for place in np.argsort(-scores, kind="stable") if scores[place] >= threshold]
+        answer["labels"] = [{"label": labels[place], "score": scores[place]} for place in places]
+    return answers
+
+
+def multi_label_schema(labels: Sequence[str], top_k: int) -> dict[str, Any]:
+    """JSON Schema of one answer of `multi_label_answers`."""
+    schema = class_schema(labels, top_k)
+    members = schema["properties"]
+    chosen = {"type": "array", "items": members["top_k"]["items"], "maxItems": len(labels)}
+    return object_schema(members | {"labels": chosen})
 
 
 def class_schema(labels: Sequence[str], top_k: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import orjson
 from handlers.request import JSON_TYPE, Body
 
 RAW_TYPE = "application/octet-stream"
+TEXT_TYPE = "text/plain"
 IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
 
 

@@ -3,20 +3,20 @@
 | form | body | answer |
 |---|---|---|
 | predictions | `{"inputs": row}`, a raw body, one part of multipart | the row's answer |
-| predictions | `{"instances": [row, …]}` | `{"predictions": [answer, …]}` |
+| predictions | `{"instances": [row, …]}`; of texts also `{"inputs": [text, …]}` | `{"predictions": [answer, …]}` |
 | v1 | `{"instances": [row, …]}` | `{"predictions": [answer, …]}` |
 | v2 | Open Inference Protocol | Open Inference Protocol |
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from handlers.content import IMAGE_TYPES, RAW_TYPE, guess_content_type, image_type
+from handlers.content import IMAGE_TYPES, RAW_TYPE, TEXT_TYPE, guess_content_type, image_type
 from handlers.errors import (
     EmptyBodyError,
     InvalidInputError,
@@ -42,6 +42,8 @@ class RowReader(Protocol):
 
     raw_row_bytes: int | None
     """Length of one row sent as raw numbers; None where the task reads none."""
+    reads_text: ClassVar[bool]
+    """Whether a row is a text: then a list in `inputs` is several rows, and a body may be the text itself."""
 
     @property
     def row_limit(self) -> int:
@@ -136,11 +138,11 @@ def _content_type(request: Request, reader: RowReader) -> str:
     says_nothing = declared == RAW_TYPE and reader.raw_row_bytes is None
     if not declared or says_nothing:
         return guess_content_type(request.body, reader.raw_row_bytes)
-    if declared == RAW_TYPE or declared in IMAGE_TYPES:
+    if declared == RAW_TYPE or declared in IMAGE_TYPES or (reader.reads_text and declared == TEXT_TYPE):
         return declared
     raise UnsupportedMediaError(
         f"Content-Type {shorten(declared)} is not read here; expected application/json, "
-        f"{RAW_TYPE} or {', '.join(IMAGE_TYPES)}."
+        f"{TEXT_TYPE if reader.reads_text else RAW_TYPE} or {', '.join(IMAGE_TYPES)}."
     )
 
 
@@ -156,9 +158,10 @@ def _decode_json(request: Request, reader: RowReader) -> Decoded:
     if unknown or len(document) != 1:
         found = ", ".join(shorten(name) for name in list(document)[:20]) or "no member"
         raise MalformedRequestError(f"The document has {found}; expected {expected} and nothing else.")
-    if "inputs" in document:
+    rows_in_inputs = reader.reads_text and isinstance(document.get("inputs"), list)
+    if "inputs" in document and not rows_in_inputs:
         return Decoded(reader.row_from_value(document["inputs"])[np.newaxis], "one")
-    instances = document["instances"]
+    [instances] = document.values()
     if not isinstance(instances, list):
         raise MalformedRequestError(f"'instances' is {type_name(instances)}; expected a list of rows.")
     _check_row_count(len(instances), reader)

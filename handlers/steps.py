@@ -27,7 +27,8 @@ class TaskSteps(ABC, Generic[TaskT]):
     """The part of a handler that differs from task to task.
 
     `row_shape` and `row_dtype` are those of one decoded row; `raw_row_bytes` is the length of a row that is
-    sent as raw numbers, None where the task reads none. `quick` reads rows that are nothing but numbers.
+    sent as raw numbers, None where the task reads none; `reads_text` says that rows are texts. `quick` reads
+    rows that are nothing but numbers.
     """
 
     task_class: ClassVar[type[Any]]
@@ -37,6 +38,7 @@ class TaskSteps(ABC, Generic[TaskT]):
     row_shape: tuple[int, ...]
     row_dtype: np.dtype[Any]
     raw_row_bytes: int | None = None
+    reads_text: ClassVar[bool] = False
     quick: QuickNumbers | None = None
 
     @abstractmethod

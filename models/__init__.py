@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         task_names,
     )
     from models.tensor_info import TensorInfo
+    from models.text_task import EmbeddingTask, TextClassificationTask, TokenClassificationTask
     from models.training import TrainingState
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "CategoricalFeature",
     "Checkpoint",
     "CheckpointHeader",
+    "EmbeddingTask",
     "Example",
     "ImageClassificationTask",
     "NumericFeature",
@@ -57,6 +59,8 @@ __all__ = [
     "Task",
     "TensorInfo",
     "TensorTask",
+    "TextClassificationTask",
+    "TokenClassificationTask",
     "TrainingState",
     "build_model",
     "describe_as",
@@ -84,6 +88,7 @@ _HOMES = (
     "state_dict",
     "task",
     "tensor_info",
+    "text_task",
     "training",
 )
 

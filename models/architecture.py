@@ -21,6 +21,7 @@ from models.errors import (
     UnknownArchitectureError,
 )
 from models.plain import suggestion, validate_plain
+from models.tensor_info import TensorInfo
 
 __all__ = [
     "Architecture",
@@ -65,6 +66,15 @@ class Architecture:
     def arguments(self, config: BaseModel) -> dict[str, Any]:
         """Return what the builder is called with."""
         return {name: getattr(config, name) for name in type(config).model_fields}
+
+    def adapt(
+        self, config: BaseModel, tensors: Mapping[str, TensorInfo]
+    ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """Return what a foreign file with these tensors needs: config fields to change, and rules for names.
+
+        Rules are as `models.renaming` has them; a library that reads its own files otherwise than by name says so.
+        """
+        return {}, ()
 
     def build(self, config: BaseModel) -> nn.Module:
         """Build the module; an error of its own `__init__` becomes an ArchitectureConfigError."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -239,7 +239,7 @@ def save_checkpoint(
     all; one that was there stays until then.
 
     `architecture` is a registered name and `config` its arguments: together they rebuild the module. `task`
-    says what an endpoint does with it: TensorTask, TabularTask or ImageClassificationTask. `examples` are
+    says what an endpoint does with it: TensorTask, TabularTask, ImageClassificationTask … `examples` are
     requests as clients send them; a published version must answer each of them the same from then on.
     `metadata` is plain data of yours (accuracy, data set …). `optimizer`, `scheduler`, `epoch` and `loss` are
     for resuming; the random generators are saved with an optimizer unless `rng_state` says otherwise.
@@ -284,8 +284,8 @@ def _refuse_untyped(path: Path, task: object, examples: Sequence[object]) -> Non
         if not isinstance(example, Example)
     ]
     if task is not None and not isinstance(task, Task):
-        kinds = "TensorTask, TabularTask or ImageClassificationTask"
-        problems.append(f"task: is a {type(task).__name__}; expected {kinds}, like TensorTask()")
+        kinds = ", ".join(kind.__name__ for kind in get_args(Task))
+        problems.append(f"task: is a {type(task).__name__}; expected one of {kinds}, like TensorTask()")
     if problems:
         raise CheckpointContentError(f"{path}: cannot be saved:", problems)
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from models.errors import TaskConfigError, UnknownTaskError
 from models.plain import suggestion, validate_plain
 from models.task_config import Label, Positive, TaskConfig, refuse, repeated
+from models.text_task import EmbeddingTask, TextClassificationTask, TokenClassificationTask
 
 Pixels = Annotated[int, Field(gt=0, le=16384)]
 
@@ -120,12 +121,22 @@ class TensorTask(TaskConfig):
     dtype: Literal["float32", "int64"] = "float32"
 
 
-Task = ImageClassificationTask | TabularTask | TensorTask
+Task = (
+    ImageClassificationTask
+    | TabularTask
+    | TensorTask
+    | TextClassificationTask
+    | EmbeddingTask
+    | TokenClassificationTask
+)
 
 _TASKS: dict[str, type[Task]] = {
     "image_classification": ImageClassificationTask,
     "tabular": TabularTask,
     "tensor": TensorTask,
+    "text_classification": TextClassificationTask,
+    "embedding": EmbeddingTask,
+    "token_classification": TokenClassificationTask,
 }
 
 

@@ -39,6 +39,10 @@ class TaskConfig(BaseModel):
         """Return the config as plain data, without the task's name (kept beside it)."""
         return self.model_dump(mode="json", exclude={"task"})
 
+    def to_facts(self) -> dict[str, Any]:
+        """Return what to tell people of the config: `to_plain`, short."""
+        return self.to_plain()
+
 
 def repeated(field: str, values: Iterable[str]) -> list[str]:
     """Return the problem that some of `values` are there more than once, if they are."""

@@ -86,7 +86,7 @@ def _inspect_checkpoint(path: Path, description: Description) -> Inspection:
     found.facts.update(_header_facts(checkpoint.header))
     found.problems.extend(problems)
     try:
-        verify_records(path)
+        verify_records(checkpoint.header.path)
     except StatehouseError as error:
         found.problems.extend(reasons(error))
     if not problems:
@@ -158,7 +158,7 @@ def _header_facts(header: CheckpointHeader) -> dict[str, Any]:
         "architecture": header.architecture,
         "config": dict(header.config) if header.config is not None else None,
         "task": header.task.task if header.task else None,
-        "task_config": header.task.to_plain() if header.task else None,
+        "task_config": header.task.to_facts() if header.task else None,
         "labels": getattr(header.task, "labels", None),
         "tensors": {name: {"dtype": t.dtype, "shape": list(t.shape)} for name, t in header.tensors.items()},
         "dtypes": sorted({tensor.dtype for tensor in header.tensors.values()}),

@@ -72,7 +72,7 @@ def publish(
     description = Description(architecture, config, task, task_config, Reading(tuple(rename)))
     source = read_source(checkpoint_path, description)
     show(source.header)
-    verify_records(checkpoint_path)
+    verify_records(source.header.path)
     identity = Identity(name, version, source.digest())
     with store.writing(report):
         if _is_published(store, identity):

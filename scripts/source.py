@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from handlers.base import CheckpointHandler
-from models.architecture import list_architectures
+from models.architecture import get_architecture, list_architectures, validate_config
 from models.building import non_finite_parameters
 from models.checkpoint import Checkpoint, examine_checkpoint
 from models.errors import (
+    ArchitectureError,
     CheckpointContentError,
     ProblemsError,
     StateDictError,
@@ -22,6 +23,7 @@ from models.errors import (
     TaskConfigError,
     UnknownTaskError,
 )
+from models.hugging_face import is_hugging_face_folder, read_hugging_face_folder
 from models.reading import AS_IT_IS, Reading
 from models.task import Task, parse_task, task_names
 
@@ -67,9 +69,8 @@ def read_source(path: Path, description: Description) -> Checkpoint:
 
 def examine_source(path: Path, description: Description) -> tuple[Checkpoint, list[str]]:
     """Do as ``read_source`` does, and return what is wrong or missing instead of raising it."""
-    checkpoint, found = examine_checkpoint(
-        path, description.reading, architecture=description.architecture, config=description.config
-    )
+    path, description = _unfold(path, description)
+    checkpoint, found = _examine_adapted(path, description)
     problems = [_with_config_hint(problem, description) for problem in found]
     if checkpoint.header.architecture is None and not _is_told("architecture", problems):
         known = ", ".join(list_architectures())
@@ -78,6 +79,47 @@ def examine_source(path: Path, description: Description) -> tuple[Checkpoint, li
     if not _is_told("task", found):
         problems += task_problems
     return replace(checkpoint, header=replace(checkpoint.header, task=task)), problems
+
+
+def _unfold(path: Path, description: Description) -> tuple[Path, Description]:
+    """Return the weights' file of a Hugging Face folder and what the folder says of it; anything else as it is."""
+    if not (description.architecture or "transformers:").startswith("transformers:"):
+        return path, description
+    if not is_hugging_face_folder(path):
+        return path, description
+    folder = read_hugging_face_folder(path, description.task)
+    return folder.weights, replace(
+        description,
+        architecture=description.architecture or folder.architecture,
+        config=description.config or folder.config,
+        task_config={**folder.task_config, **(description.task_config or {})},
+    )
+
+
+def _examine_adapted(path: Path, description: Description) -> tuple[Checkpoint, list[str]]:
+    """Read the file; where a library reads its own files otherwise than by name, once more in its way."""
+    checkpoint, problems = _examine(path, description)
+    header = checkpoint.header
+    if problems or not header.is_foreign or header.architecture is None or header.config is None:
+        return checkpoint, problems
+    architecture = get_architecture(header.architecture)
+    try:
+        changes, rules = architecture.adapt(
+            validate_config(header.architecture, header.config), header.tensors
+        )
+    except ArchitectureError as error:  # it cannot be built at all
+        return checkpoint, reasons(error)
+    if not changes and not rules:
+        return checkpoint, problems
+    reading = replace(description.reading, rename=(*description.reading.rename, *rules))
+    config = {**header.config, **changes}
+    return _examine(path, replace(description, config=config, reading=reading))
+
+
+def _examine(path: Path, description: Description) -> tuple[Checkpoint, list[str]]:
+    return examine_checkpoint(
+        path, description.reading, architecture=description.architecture, config=description.config
+    )
 
 
 def prove(checkpoint: Checkpoint, identity: Identity) -> tuple[Handler | None, list[str]]:

@@ -94,7 +94,7 @@ def describe_version(
         architecture=header.architecture,
         config=dict(header.config),
         task=header.task.task,
-        task_config=header.task.to_plain(),
+        task_config=header.task.to_facts(),
         checkpoint=cast("CheckpointFile", header.path.name),  # the manifest sees to it
         files={name: _record(folder / name) for name in (*(file.name for file in header.files), GOLDEN_FILE)},
         parameter_count=sum(parameter.numel() for parameter in handler.module.parameters()),

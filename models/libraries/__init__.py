@@ -6,14 +6,14 @@ here, called like it, with `find(name) -> Architecture`. Nothing is ever downloa
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 
 from models.architecture import Architecture
-from models.errors import LibraryBrokenError, LibraryMissingError, UnknownArchitectureError
+from models.errors import UnknownArchitectureError
+from models.extras import import_extra
 from models.plain import suggestion
 
 
@@ -59,16 +59,6 @@ def find(name: str) -> Architecture:
 
 
 def _module_of(library: Library) -> ModuleType:
-    importlib.invalidate_caches()  # a server may have been started before the library was installed
-    try:
-        return importlib.import_module(f"{__name__}.{library.name}")
-    except ModuleNotFoundError as error:
-        raise LibraryMissingError(
-            f"architectures {library.name}:… need {error.name}, which is not installed here; "
-            f"install it with: pip install -e '.[{library.extra}]'"
-        ) from error
-    except Exception as error:  # importing somebody's library may raise anything
-        raise LibraryBrokenError(
-            f"{library.name} is installed, but importing it raised {type(error).__name__}: {error}; "
-            f"install it anew with: pip install --force-reinstall --no-deps {library.name}"
-        ) from error
+    return import_extra(
+        f"{__name__}.{library.name}", library.extra, needed_for=f"architectures {library.name}:…"
+    )

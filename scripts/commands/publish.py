@@ -32,7 +32,7 @@ Task = Annotated[
         "--task",
         metavar="TASK",
         autocompletion=completion.tasks,
-        help="What the endpoint does: image_classification, tabular or tensor.",
+        help="What the endpoint does: image_classification, text_classification, embedding, tabular, tensor …",
     ),
 ]
 TaskConfig = Annotated[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from handlers.content import IMAGE_TYPES, RAW_TYPE
+from handlers.content import IMAGE_TYPES, RAW_TYPE, TEXT_TYPE
 from handlers.request import JSON_TYPE
 from scripts.manifest import TensorMetadata, VersionManifest
 
@@ -15,8 +15,11 @@ Json = dict[str, Any]
 def prediction_request(manifest: VersionManifest) -> Json:
     """One row or several as JSON, and one row in its task's own form."""
     row = _row(manifest)
-    rows = _object({"instances": {"type": "array", "items": row, "minItems": 1}})
-    return {JSON_TYPE: {"schema": {"oneOf": [_object({"inputs": row}), rows]}}} | _own_form(manifest)
+    rows = {"type": "array", "items": row, "minItems": 1}
+    forms = [_object({"inputs": row}), _object({"instances": rows})]
+    if manifest.input_schema.get("type") == "string":  # a text is no list, so a list is several
+        forms.append(_object({"inputs": rows}))
+    return {JSON_TYPE: {"schema": {"oneOf": forms}}} | _own_form(manifest)
 
 
 def prediction_response(manifest: VersionManifest) -> Json:
@@ -63,6 +66,8 @@ def _own_form(manifest: VersionManifest) -> Json:
         }
     if manifest.task == "tabular":
         return {"multipart/form-data": {"schema": _row(manifest)}}
+    if manifest.input_schema.get("type") == "string":
+        return {TEXT_TYPE: {"schema": manifest.input_schema}}
     [tensor] = manifest.inputs
     count = prod(tensor.shape[1:])
     kind = {"FP32": "float32", "INT64": "int64"}.get(tensor.datatype, tensor.datatype)

@@ -1,0 +1,35 @@
+"""Task `embedding`: a text in, one vector out."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from handlers.batch import Outputs
+from handlers.schema import array_schema, object_schema
+from handlers.text import TextHandler
+from handlers.text_module import EmbeddingModule
+from models.text_task import EmbeddingTask
+
+
+class EmbeddingHandler(TextHandler[EmbeddingTask]):
+    """An answer is `{"embedding": […]}`, float32."""
+
+    task_class = EmbeddingTask
+
+    def wrap(self, module: torch.nn.Module) -> EmbeddingModule:
+        """Pool and normalise beside the module, where the mask is at hand."""
+        return EmbeddingModule(module, self.task)
+
+    def postprocess(self, outputs: torch.Tensor) -> Outputs:
+        """The vectors."""
+        return {"embedding": self.to_array(outputs)}
+
+    def row_answers(self, outputs: Outputs) -> list[Any]:
+        """`{"embedding": […]}` per text."""
+        return [{"embedding": vector} for vector in outputs["embedding"]]
+
+    def output_schema(self) -> dict[str, Any]:
+        """A list of as many numbers as the module gives."""
+        shape = self.sample_outputs["embedding"].shape[1:]
+        return object_schema({"embedding": array_schema(shape, np.dtype("f4"))})
