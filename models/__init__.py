@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         validate_config,
     )
     from models.architecture_import import import_architectures
+    from models.batch_order import BatchOrder
     from models.building import non_finite_parameters
     from models.checkpoint import (
         Checkpoint,
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
         verify_records,
     )
     from models.example import Example
+    from models.keeper import CheckpointKeeper
+    from models.pretrained import load_pretrained
+    from models.pretrained_report import PretrainedReport
+    from models.resume import resume_training
     from models.state_dict import StateDictReport, strip_prefixes
     from models.task import (
         CategoricalFeature,
@@ -47,13 +52,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Architecture",
     "ArchitectureConfig",
+    "BatchOrder",
     "CategoricalFeature",
     "Checkpoint",
     "CheckpointHeader",
+    "CheckpointKeeper",
     "EmbeddingTask",
     "Example",
     "ImageClassificationTask",
     "NumericFeature",
+    "PretrainedReport",
     "StateDictReport",
     "TabularTask",
     "Task",
@@ -68,10 +76,12 @@ __all__ = [
     "import_architectures",
     "list_architectures",
     "load_checkpoint",
+    "load_pretrained",
     "non_finite_parameters",
     "parse_task",
     "read_checkpoint_header",
     "register_architecture",
+    "resume_training",
     "save_checkpoint",
     "strip_prefixes",
     "task_names",
@@ -82,9 +92,14 @@ __all__ = [
 _HOMES = (
     "architecture",
     "architecture_import",
+    "batch_order",
     "building",
     "checkpoint",
     "example",
+    "keeper",
+    "pretrained",
+    "pretrained_report",
+    "resume",
     "state_dict",
     "task",
     "tensor_info",

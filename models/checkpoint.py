@@ -214,9 +214,14 @@ def save_checkpoint(
     examples: Sequence[Example] = (),
     optimizer: Stateful | None = None,
     scheduler: Stateful | None = None,
+    scaler: Stateful | None = None,
+    order: Stateful | None = None,
     epoch: int | None = None,
+    step: int | None = None,
     loss: float | Tensor | None = None,
+    best_metric: float | Tensor | None = None,
     rng_state: bool | None = None,
+    keeper_state: Mapping[str, Any] | None = None,
     max_shard_bytes: int | None = None,
 ) -> Path:
     """Write a module, or its state_dict, as a checkpoint that describes itself; return the path.
@@ -241,8 +246,10 @@ def save_checkpoint(
     `architecture` is a registered name and `config` its arguments: together they rebuild the module. `task`
     says what an endpoint does with it: TensorTask, TabularTask, ImageClassificationTask … `examples` are
     requests as clients send them; a published version must answer each of them the same from then on.
-    `metadata` is plain data of yours (accuracy, data set …). `optimizer`, `scheduler`, `epoch` and `loss` are
-    for resuming; the random generators are saved with an optimizer unless `rng_state` says otherwise.
+    `metadata` is plain data of yours (accuracy, data set …). `optimizer`, `scheduler`, `scaler` (a gradient
+    scaler), `order` (a BatchOrder, or anything with a state_dict that says where the data stands), `epoch`,
+    `step`, `loss` and `best_metric` are for `resume_training`; the random generators are saved with an
+    optimizer unless `rng_state` says otherwise. `keeper_state` is a CheckpointKeeper's.
 
     With `max_shard_bytes` a `.safetensors` checkpoint that is larger becomes several files and an index, which is
     then what is returned and loaded: `prices.safetensors.index.json`.
@@ -255,7 +262,17 @@ def save_checkpoint(
     path = Path(path)
     _refuse_untyped(path, task, examples)
     training = capture_training(
-        optimizer=optimizer, scheduler=scheduler, epoch=epoch, loss=loss, rng_state=rng_state
+        model,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        scaler=scaler,
+        order=order,
+        epoch=epoch,
+        step=step,
+        loss=loss,
+        best_metric=best_metric,
+        rng_state=rng_state,
+        keeper_state=keeper_state,
     )
     if training and container_of(path) == "safetensors":
         raise TrainingStateError(

@@ -3,6 +3,8 @@
 StatehouseError
 ├── ProblemsError                  several problems, reported at once (.problems)
 │   ├── CheckpointContentError     (also a CheckpointError)
+│   ├── ResumeError                (also a TrainingStateError)
+│   ├── PretrainedError            (also a CheckpointError)
 │   ├── ArchitectureConfigError    (also an ArchitectureError)
 │   ├── ArchitectureImportError    (also an ArchitectureError)
 │   └── TaskConfigError            (also a TaskError)
@@ -11,7 +13,10 @@ StatehouseError
 │   ├── CheckpointUnreadableError
 │   ├── CheckpointUnsafeError
 │   ├── CheckpointContentError
+│   ├── PretrainedError
 │   └── TrainingStateError
+│       ├── ResumeError
+│       └── KeeperError
 ├── ArchitectureError
 │   ├── ArchitectureRegistrationError
 │   ├── UnknownArchitectureError
@@ -69,6 +74,18 @@ class CheckpointContentError(ProblemsError, CheckpointError):
 
 class TrainingStateError(CheckpointError):
     """Training state that cannot be saved here, or is not there to be restored."""
+
+
+class ResumeError(ProblemsError, TrainingStateError):
+    """A training checkpoint does not fit the model, optimizer, scheduler, scaler or order that were given."""
+
+
+class KeeperError(TrainingStateError):
+    """A CheckpointKeeper cannot work in its folder as it was asked to."""
+
+
+class PretrainedError(ProblemsError, CheckpointError):
+    """Nothing, or not what was meant, would be loaded from a pretrained checkpoint."""
 
 
 class ArchitectureError(StatehouseError):

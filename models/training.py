@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-import random
+import copy
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy
-import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from models.errors import TrainingStateError
 from models.plain import plain_problems
+from models.prefixes import strip_prefixes
+from models.rng import capture_rng_state, restore_rng_state
 
 # Our own keys first, then those that other trainers write.
 OPTIMIZER_KEYS = ("optimizer_state_dict", "optimizer")
 SCHEDULER_KEYS = ("scheduler_state_dict", "lr_scheduler_state_dict", "scheduler", "lr_scheduler")
-TRAINING_KEYS = ("optimizer_state_dict", "scheduler_state_dict", "epoch", "loss", "rng_state")
+SCALER_KEYS = ("scaler_state_dict", "grad_scaler_state_dict", "scaler", "grad_scaler")
+STEP_KEYS = ("step", "global_step")
+TRAINING_KEYS = (
+    "optimizer_state_dict",
+    "scheduler_state_dict",
+    "scaler_state_dict",
+    "order_state_dict",
+    "epoch",
+    "step",
+    "loss",
+    "best_metric",
+    "rng_state",
+    "training_kinds",
+    "optimizer_parameters",
+    "keeper_state",
+)
 
 
 class Stateful(Protocol):
-    """An optimizer or a learning-rate scheduler."""
+    """An optimizer, a learning-rate scheduler, a gradient scaler, an order of batches."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state."""
@@ -37,60 +53,100 @@ class TrainingState:
 
     optimizer_state: Mapping[str, Any] | None = None
     scheduler_state: Mapping[str, Any] | None = None
+    scaler_state: Mapping[str, Any] | None = None
+    order_state: Mapping[str, Any] | None = None
     epoch: int | None = None
+    step: int | None = None
     loss: float | None = None
+    best_metric: float | None = None
     rng_state: Mapping[str, Any] | None = None
+    kinds: Mapping[str, Any] | None = None  # class names of what was saved: {"optimizer": "AdamW", …}
+    optimizer_parameters: list[Any] | None = None  # of each group, the names that the module gives them
+    keeper_state: Mapping[str, Any] | None = None  # of the CheckpointKeeper that wrote the file
+
+    def states(self) -> dict[str, Mapping[str, Any] | None]:
+        """Return the states of everything that has a `state_dict`, by the arguments of `save_checkpoint`."""
+        return {
+            "optimizer": self.optimizer_state,
+            "scheduler": self.scheduler_state,
+            "scaler": self.scaler_state,
+            "order": self.order_state,
+        }
 
     def restore(
-        self, *, optimizer: Stateful | None = None, scheduler: Stateful | None = None, rng: bool = True
+        self,
+        *,
+        optimizer: Stateful | None = None,
+        scheduler: Stateful | None = None,
+        scaler: Stateful | None = None,
+        order: Stateful | None = None,
+        rng: bool = True,
     ) -> None:
-        """Put optimizer, scheduler and, unless told otherwise, all random generators where they were.
+        """Put what is given and, unless told otherwise, all random generators where they were.
 
         The generators are those of torch (CPU, and each GPU that is here), NumPy and Python. Restore after
-        building everything, because building draws random numbers.
+        building everything, because building draws random numbers. `resume_training` also checks that the
+        states fit, and changes nothing where they do not.
 
         Raises:
             TrainingStateError: something asked for was not saved; nothing is restored then.
         """
-        asked = (
-            ("optimizer", optimizer, self.optimizer_state),
-            ("scheduler", scheduler, self.scheduler_state),
-        )
-        absent = [name for name, taker, state in asked if taker is not None and state is None]
+        takers = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler, "order": order}
+        states = self.states()
+        absent = [name for name, taker in takers.items() if taker is not None and states[name] is None]
         if absent:
             raise TrainingStateError(
                 f"the checkpoint has no state of {' and '.join(absent)}; save it with "
                 f"save_checkpoint(…, {', '.join(f'{name}={name}' for name in absent)})"
             )
-        for _, taker, state in asked:
-            if taker is not None and state is not None:
-                taker.load_state_dict(dict(state))
+        for name, taker in takers.items():
+            if taker is not None:
+                taker.load_state_dict(own_copy(states[name]))
         if rng and self.rng_state is not None:
             restore_rng_state(self.rng_state)
 
 
+def own_copy(state: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the state in memory of its own: what was read is the mapped file, and optimizers write to it."""
+    return copy.deepcopy(dict(state or {}))
+
+
 def capture_training(
+    model: nn.Module | Mapping[str, Tensor],
     *,
     optimizer: Stateful | None,
     scheduler: Stateful | None,
+    scaler: Stateful | None,
+    order: Stateful | None,
     epoch: int | None,
+    step: int | None,
     loss: float | Tensor | None,
+    best_metric: float | Tensor | None,
     rng_state: bool | None,
+    keeper_state: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return the training state as tensors and plain data, by the keys of a checkpoint.
 
     `rng_state` None means: with an optimizer.
 
     Raises:
-        TrainingStateError: an optimizer or a scheduler holds something else (every place is listed), or the
-            loss is not one number.
+        TrainingStateError: something holds what is neither (every place is listed), or the loss or the best
+            metric is not one number.
     """
-    captured = {
-        "optimizer_state_dict": optimizer.state_dict() if optimizer else None,
-        "scheduler_state_dict": scheduler.state_dict() if scheduler else None,
+    stateful = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler, "order": order}
+    kinds = {name: type(each).__qualname__ for name, each in stateful.items() if each is not None}
+    captured: dict[str, object] = {
         "epoch": epoch,
-        "loss": None if loss is None else _loss_value(loss),
+        "step": step,
+        "loss": _one_number("loss", loss),
+        "best_metric": _one_number("best_metric", best_metric),
         "rng_state": capture_rng_state() if (rng_state or (rng_state is None and optimizer)) else None,
+        "training_kinds": kinds or None,
+        "optimizer_parameters": names_in_groups(model, optimizer),
+        "keeper_state": keeper_state,
+    }
+    captured |= {
+        f"{name}_state_dict": each.state_dict() for name, each in stateful.items() if each is not None
     }
     training = {key: value for key, value in captured.items() if value is not None}
     problems = training_problems(training)
@@ -101,13 +157,26 @@ def capture_training(
     return training
 
 
-def _loss_value(loss: float | Tensor) -> float:
-    """Return the number in a loss, which may still hang in the graph that it was computed by."""
-    if isinstance(loss, Tensor) and loss.numel() != 1:
+def names_in_groups(model: object, optimizer: object) -> list[list[str]] | None:
+    """Return, for each of the optimizer's groups, what `model` calls its parameters; None if it does not say."""
+    if not isinstance(model, nn.Module) or not isinstance(optimizer, Optimizer):
+        return None
+    own = strip_prefixes({name: name for name, _ in model.named_parameters()})
+    parameters = dict(model.named_parameters())
+    names = {id(parameters[name]): short for short, name in own.items()}
+    groups = [[names.get(id(each), "") for each in group["params"]] for group in optimizer.param_groups]
+    return groups if all(all(group) for group in groups) else None
+
+
+def _one_number(what: str, value: float | Tensor | None) -> float | None:
+    """Return the number in a loss or metric, which may still hang in the graph that it was computed by."""
+    if value is None:
+        return None
+    if isinstance(value, Tensor) and value.numel() != 1:
         raise TrainingStateError(
-            f"loss is a tensor of shape {list(loss.shape)}; give one number: loss.mean()"
+            f"{what} is a tensor of shape {list(value.shape)}; give one number: {what}.mean()"
         )
-    return float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
+    return float(value.detach()) if isinstance(value, Tensor) else float(value)
 
 
 def training_problems(training: Mapping[str, Any]) -> list[str]:
@@ -121,18 +190,30 @@ def training_problems(training: Mapping[str, Any]) -> list[str]:
 
 def parse_training(held: Mapping[str, Any]) -> TrainingState | None:
     """Return the training state in a checkpoint, ours or another trainer's, None where it has none."""
+    groups = held.get("optimizer_parameters")
     state = TrainingState(
         optimizer_state=_first_dict(held, OPTIMIZER_KEYS),
         scheduler_state=_first_dict(held, SCHEDULER_KEYS),
-        epoch=held["epoch"] if isinstance(held.get("epoch"), int) else None,
+        scaler_state=_first_dict(held, SCALER_KEYS),
+        order_state=_first_dict(held, ("order_state_dict",)),
+        epoch=_first_int(held, ("epoch",)),
+        step=_first_int(held, STEP_KEYS),
         loss=_number(held.get("loss")),
+        best_metric=_number(held.get("best_metric")),
         rng_state=_first_dict(held, ("rng_state",)),
+        kinds=_first_dict(held, ("training_kinds",)),
+        optimizer_parameters=groups if isinstance(groups, list) else None,
+        keeper_state=_first_dict(held, ("keeper_state",)),
     )
     return None if state == TrainingState() else state
 
 
 def _first_dict(held: Mapping[str, Any], keys: tuple[str, ...]) -> Mapping[str, Any] | None:
     return next((held[key] for key in keys if isinstance(held.get(key), dict)), None)
+
+
+def _first_int(held: Mapping[str, Any], keys: tuple[str, ...]) -> int | None:
+    return next((held[key] for key in keys if isinstance(held.get(key), int)), None)
 
 
 def _number(loss: object) -> float | None:
@@ -142,30 +223,3 @@ def _number(loss: object) -> float | None:
         return float(value) if isinstance(value, int | float) else None
     except OverflowError:  # a pickle may hold an integer of any size
         return None
-
-
-def capture_rng_state() -> dict[str, Any]:
-    """Return the state of every random generator that training draws from, as tensors and plain data."""
-    name, keys, position, has_gauss, gauss = numpy.random.get_state(legacy=True)
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "numpy": [str(name), numpy.asarray(keys).tolist(), int(position), int(has_gauss), float(gauss)],
-        "python": random.getstate(),
-    }
-
-
-def restore_rng_state(state: Mapping[str, Any]) -> None:
-    """Put every random generator where `capture_rng_state` found it, or raise TrainingStateError."""
-    try:
-        torch.set_rng_state(state["torch"].cpu())
-        for index, device_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
-            torch.cuda.set_rng_state(device_state.cpu(), index)
-        name, keys, *rest = state["numpy"]
-        numpy.random.set_state((name, numpy.array(keys, dtype=numpy.uint32), *rest))
-        random.setstate(state["python"])
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise TrainingStateError(
-            f"rng_state is not what save_checkpoint writes ({type(error).__name__}: {error}); "
-            "restore with rng=False to go on from other random numbers"
-        ) from error
