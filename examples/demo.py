@@ -66,7 +66,7 @@ def find(demo: Demo, store: ModelStore) -> PublishedVersion | None:
 def publish(demo: Demo, store: ModelStore) -> PublishedVersion:
     """Publish the demo's checkpoint, trained first if it is absent."""
     if not Path(demo.checkpoint).exists():
-        run("python", sys.executable, demo.script, "--output", demo.checkpoint)
+        run("python", sys.executable, demo.script, "--output", demo.checkpoint, "--resume")
     run("statehouse", str(COMMAND), "publish", demo.checkpoint, "--name", demo.name, "--version", VERSION)
     return store.get(demo.name, VERSION)
 

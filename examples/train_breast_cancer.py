@@ -4,7 +4,8 @@
     statehouse publish checkpoints/breast_cancer.safetensors --name breast_cancer --version 1.0
 
 The data ships with scikit-learn: 569 tumours, 30 measurements each, malignant or benign.
-A quarter of them is held out, never trained on, and gives the accuracy.
+A quarter of them is held out, never trained on, and gives the accuracy. `--resume` goes on with a run that
+was interrupted.
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from models.architecture import build_model
+from models.batch_order import BatchOrder
 from models.checkpoint import save_checkpoint
+from models.errors import KeeperError
 from models.example import Example
+from models.keeper import CheckpointKeeper
 from models.task import NumericFeature, TabularTask
 
 SPLIT_SEED = 1  # fixed, so that every seed of training is measured on the same held-out rows
 TEST_FRACTION = 0.25
 EPOCHS = 30
 BATCH_SIZE = 32
+SAVE_EVERY = 100  # steps
 CONFIG = {"input_size": 30, "hidden_sizes": [16], "output_size": 2, "dropout": 0.3}
 
 
@@ -83,18 +88,27 @@ def to_tensor(rows: np.ndarray, task: TabularTask) -> Tensor:
     return torch.from_numpy((rows - means) / stds).float()
 
 
-def train(model: nn.Module, rows: Tensor, targets: Tensor) -> None:
-    """Train in place, saying the loss every five epochs."""
+def train(
+    model: nn.Module, rows: Tensor, targets: Tensor, seed: int, keeper: CheckpointKeeper, about: dict
+) -> None:
+    """Train in place, saying the loss every five epochs; goes on where the keeper's last checkpoint stands."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.1)
+    order = BatchOrder(len(rows), BATCH_SIZE, seed=seed)
     model.train()
-    for epoch in range(1, EPOCHS + 1):
-        for batch in torch.randperm(len(rows)).split(BATCH_SIZE):
+    resumed = keeper.resume(model, optimizer, order=order)
+    step = resumed.step if resumed else 0
+    print(f"going on after step {step}" if resumed else "training", flush=True)
+    while order.epoch < EPOCHS:
+        for batch in order:
             loss = nn.functional.cross_entropy(model(rows[batch]), targets[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        if epoch % 5 == 0:
-            print(f"epoch {epoch}/{EPOCHS}  loss {loss.item():.4f}", flush=True)
+            step += 1
+            if keeper.is_due(step):
+                keeper.save(model, step=step, **about, optimizer=optimizer, order=order, loss=loss)
+        if order.epoch % 5 == 0:
+            print(f"epoch {order.epoch}/{EPOCHS}  loss {loss.item():.4f}", flush=True)
 
 
 def measure_accuracy(model: nn.Module, rows: Tensor, targets: Tensor) -> float:
@@ -116,23 +130,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("checkpoints/breast_cancer.safetensors"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
     arguments = parser.parse_args()
+    try:  # beside the output, until that is there
+        keeper = CheckpointKeeper(
+            arguments.output.with_suffix(".run"), every=SAVE_EVERY, resume=arguments.resume
+        )
+    except KeeperError as error:
+        parser.error(str(error))
 
     torch.manual_seed(arguments.seed)
     split = load_split()
     task = describe_task(split)
     model = build_model("mlp", CONFIG)
-    train(model, to_tensor(split.train_rows, task), torch.from_numpy(split.train_targets))
+    about = {"architecture": "mlp", "config": CONFIG, "task": task}
+    rows, targets = to_tensor(split.train_rows, task), torch.from_numpy(split.train_targets)
+    train(model, rows, targets, arguments.seed, keeper, about)
     accuracy = measure_accuracy(model, to_tensor(split.test_rows, task), torch.from_numpy(split.test_targets))
     print(f"accuracy {accuracy:.2%} on {len(split.test_targets)} held-out rows")
 
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(
         arguments.output,
         model,
-        architecture="mlp",
-        config=CONFIG,
-        task=task,
+        **about,
         examples=pick_examples(split),
         metadata={
             "data_set": "scikit-learn breast cancer (Wisconsin, diagnostic)",
@@ -143,6 +163,7 @@ def main() -> None:
             "seed": arguments.seed,
         },
     )
+    keeper.clear()
     print(f"saved {arguments.output}")
 
 

@@ -1,6 +1,7 @@
 """Train a small convolutional network on handwritten digits and save a checkpoint that describes itself.
 
     python examples/train_digits.py --output checkpoints/digits.pt
+    python examples/train_digits.py --output checkpoints/digits.pt --resume    # after it was interrupted
     statehouse publish checkpoints/digits.pt --name digits --version 1.0
 
 The data ships with scikit-learn: 1,797 scans of 8 x 8 pixels, light ink on a dark ground.
@@ -22,14 +23,18 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 from models.architecture import build_model
+from models.batch_order import BatchOrder
 from models.checkpoint import save_checkpoint
+from models.errors import KeeperError
 from models.example import Example
+from models.keeper import CheckpointKeeper
 from models.task import ImageClassificationTask
 
 SPLIT_SEED = 0  # fixed, so that every seed of training is measured on the same held-out digits
 TEST_FRACTION = 0.25
 EPOCHS = 15
 BATCH_SIZE = 64
+SAVE_EVERY = 50  # steps
 CONFIG = {"in_channels": 1, "height": 8, "width": 8, "num_classes": 10, "channels": [32, 64], "dropout": 0.2}
 
 
@@ -80,21 +85,30 @@ def to_tensor(pixels: np.ndarray, task: ImageClassificationTask) -> Tensor:
     return (scaled - task.mean[0]) / task.std[0]
 
 
-def train(model: nn.Module, images: Tensor, labels: Tensor) -> None:
-    """Train in place, saying the loss every five epochs."""
+def train(
+    model: nn.Module, images: Tensor, labels: Tensor, seed: int, keeper: CheckpointKeeper, about: dict
+) -> None:
+    """Train in place, saying the loss every five epochs; goes on where the keeper's last checkpoint stands."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=1e-2)
-    steps = EPOCHS * (len(images) // BATCH_SIZE + 1)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-2, total_steps=steps)
+    order = BatchOrder(len(images), BATCH_SIZE, seed=seed)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-2, total_steps=EPOCHS * len(order))
     model.train()
-    for epoch in range(1, EPOCHS + 1):
-        for batch in torch.randperm(len(images)).split(BATCH_SIZE):
+    resumed = keeper.resume(model, optimizer, scheduler=scheduler, order=order)
+    step = resumed.step if resumed else 0
+    print(f"going on after step {step}" if resumed else "training", flush=True)
+    while order.epoch < EPOCHS:
+        for batch in order:
             loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             scheduler.step()
-        if epoch % 5 == 0:
-            print(f"epoch {epoch}/{EPOCHS}  loss {loss.item():.4f}", flush=True)
+            step += 1
+            if keeper.is_due(step):
+                state = {"optimizer": optimizer, "scheduler": scheduler, "order": order, "loss": loss}
+                keeper.save(model, step=step, **about, **state)
+        if order.epoch % 5 == 0:
+            print(f"epoch {order.epoch}/{EPOCHS}  loss {loss.item():.4f}", flush=True)
 
 
 def measure_accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
@@ -115,25 +129,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("checkpoints/digits.pt"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was interrupted")
     arguments = parser.parse_args()
+    try:  # beside the output, until that is there
+        keeper = CheckpointKeeper(
+            arguments.output.with_suffix(".run"), every=SAVE_EVERY, resume=arguments.resume
+        )
+    except KeeperError as error:
+        parser.error(str(error))
 
     torch.manual_seed(arguments.seed)
     split = load_split()
     task = describe_task(split.train_pixels)
     model = build_model("convnet", CONFIG)
-    train(model, to_tensor(split.train_pixels, task), torch.from_numpy(split.train_labels))
+    about = {"architecture": "convnet", "config": CONFIG, "task": task}
+    images, labels = to_tensor(split.train_pixels, task), torch.from_numpy(split.train_labels)
+    train(model, images, labels, arguments.seed, keeper, about)
     accuracy = measure_accuracy(
         model, to_tensor(split.test_pixels, task), torch.from_numpy(split.test_labels)
     )
     print(f"accuracy {accuracy:.2%} on {len(split.test_labels)} held-out digits")
 
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(
         arguments.output,
         model,
-        architecture="convnet",
-        config=CONFIG,
-        task=task,
+        **about,
         examples=pick_examples(split),
         metadata={
             "data_set": "scikit-learn digits, 8-bit grey: value * 255 / 16",
@@ -144,6 +164,7 @@ def main() -> None:
             "seed": arguments.seed,
         },
     )
+    keeper.clear()
     print(f"saved {arguments.output}")
 
 

@@ -49,18 +49,21 @@ class CheckpointKeeper:
     checkpoint and its memory are never of different steps. Only files that carry this keeper's mark are ever
     removed. A metric that is NaN is warned of, is never the best, and counts as no improvement.
 
-    `every`: steps between two saves; `mode`: whether "min" or "max" of the metric is better; `keep_best`: how
+    `resume`: False refuses a folder in which a run has stopped, which would otherwise be gone on with. `every`:
+    steps between two saves; `mode`: whether "min" or "max" of the metric is better; `keep_best`: how
     many of the best stay beside the last; `patience`: after how many saves in a row without an improvement of
     more than `min_delta` `should_stop` is True, None for never.
 
     Raises:
-        KeeperError: settings that make no sense, or other than those that the folder's checkpoints were kept by.
+        KeeperError: settings that make no sense, or another `mode` than the folder's checkpoints were kept by;
+            without `resume`, a run that has stopped there.
     """
 
     def __init__(
         self,
         folder: str | Path,
         *,
+        resume: bool = True,
         every: int = 1,
         mode: Mode = "min",
         keep_best: int = 1,
@@ -72,6 +75,11 @@ class CheckpointKeeper:
         self.settings = KeeperSettings(mode, keep_best, patience, min_delta)
         self._refuse_settings()
         self._state = self._find_state() or KeeperState(mode)
+        if self.last is not None and not resume:
+            raise KeeperError(
+                f"{self.folder}: has a run that stopped at step {self._state.last_step}; go on with it "
+                "(resume=True; --resume where a script has it), or remove the folder to begin again"
+            )
         if self._state.mode != mode:
             raise KeeperError(
                 f"{self.folder}: its checkpoints were kept by the {self._state.mode} of a metric, and mode is "

@@ -44,7 +44,8 @@ def test_the_first_time_it_trains_and_publishes(project):
     version = LocalStore(folder / "model_store").get("breast_cancer", "1.0")
     assert version.manifest.golden.source == "checkpoint"
     assert (
-        "$ python examples/train_breast_cancer.py --output checkpoints/breast_cancer.safetensors" in printed
+        "$ python examples/train_breast_cancer.py --output checkpoints/breast_cancer.safetensors --resume"
+        in printed
     )
     assert "$ statehouse publish checkpoints/breast_cancer.safetensors --name breast_cancer" in printed
 

@@ -181,6 +181,12 @@ def test_steps_go_up_and_one_process_saves_at_a_time(tmp_path, net):
     assert names(tmp_path) == ["step-00000007.pt"]
 
 
+def test_a_run_that_stopped_is_not_gone_on_with_unasked(tmp_path, net):
+    saver(CheckpointKeeper(tmp_path, resume=False), net)(5)
+    with pytest.raises(KeeperError, match=r"has a run that stopped at step 5; go on with it \(resume=True;"):
+        CheckpointKeeper(tmp_path, resume=False)
+
+
 def test_a_save_that_fails_removes_nothing_and_is_forgotten(tmp_path, net):
     keeper = CheckpointKeeper(tmp_path)
     saver(keeper, net)(1, 1.0)
