@@ -17,7 +17,7 @@ from models.containers import read_container
 from models.errors import CheckpointError, KeeperError
 from models.keeper_state import KeeperSettings, KeeperState, Mode
 from models.resume import resume_training
-from models.training import Stateful, TrainingState, parse_training
+from models.training import Stateful, TrainingState, one_number, parse_training
 
 _FILE = re.compile(r"step-(\d{8,})\.pt")
 _UNFINISHED = re.compile(r"\.step-\d{8,}\.pt\.[0-9a-f]{8}\.tmp")  # what a killed save leaves
@@ -142,7 +142,7 @@ class CheckpointKeeper:
         """
         path = self._path(step)
         self._refuse_step(step, path)
-        value = None if metric is None else float(metric)
+        value = one_number("metric", metric)
         if value is not None and math.isnan(value):
             warnings.warn(f"the metric of step {step} is NaN: counted as no improvement", stacklevel=2)
         state = self._state.after(step, value, self.settings)

@@ -138,8 +138,8 @@ def capture_training(
     captured: dict[str, object] = {
         "epoch": epoch,
         "step": step,
-        "loss": _one_number("loss", loss),
-        "best_metric": _one_number("best_metric", best_metric),
+        "loss": one_number("loss", loss),
+        "best_metric": one_number("best_metric", best_metric),
         "rng_state": capture_rng_state() if (rng_state or (rng_state is None and optimizer)) else None,
         "training_kinds": kinds or None,
         "optimizer_parameters": names_in_groups(model, optimizer),
@@ -168,7 +168,7 @@ def names_in_groups(model: object, optimizer: object) -> list[list[str]] | None:
     return groups if all(all(group) for group in groups) else None
 
 
-def _one_number(what: str, value: float | Tensor | None) -> float | None:
+def one_number(what: str, value: float | Tensor | None) -> float | None:
     """Return the number in a loss or metric, which may still hang in the graph that it was computed by."""
     if value is None:
         return None

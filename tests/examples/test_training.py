@@ -1,9 +1,12 @@
 """The examples as a newcomer runs them: each script once, then what it wrote."""
 
+import hashlib
 import io
 import json
+import signal
 import subprocess
 import sys
+import time
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -19,10 +22,10 @@ from scripts.store import LocalStore
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
-def run_script(script: str, output: Path) -> str:
+def run_script(script: str, output: Path, *options: str) -> str:
     """Run an example; return what it printed."""
-    command = [sys.executable, str(EXAMPLES / script), "--output", str(output)]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+    command = [sys.executable, str(EXAMPLES / script), "--output", str(output), *options]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
 
 
 def import_script(script: str):
@@ -50,6 +53,27 @@ def test_digits_are_recognised(digits):
     metadata = load_checkpoint(path).header.metadata
     assert metadata["test_accuracy"] >= 0.98
     assert f"accuracy {metadata['test_accuracy']:.2%} on 450 held-out digits" in printed
+
+
+def test_a_killed_run_that_resumes_ends_with_the_digest_of_one_never_stopped(digits, tmp_path):
+    path, run_folder = tmp_path / "digits.pt", tmp_path / "digits.run"
+    command = [sys.executable, str(EXAMPLES / "train_digits.py"), "--output", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not list(run_folder.glob("step-*.pt")):  # until the first is whole
+        assert process.poll() is None, "it ended before it saved anything"
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not path.exists()
+
+    unasked = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert unasked.returncode == 2
+    assert "has a run that stopped at step " in unasked.stderr
+
+    printed = run_script("train_digits.py", path, "--resume")
+    assert "going on after step " in printed
+    assert load_checkpoint(path).digest() == load_checkpoint(digits[0]).digest()
+    assert not run_folder.exists()
 
 
 def test_the_digits_held_out_are_the_ones_stated(digits):
@@ -119,6 +143,57 @@ def test_a_network_of_ones_own_is_published(tmp_path, monkeypatch):
     value = float(net(module.to_tensor([row], task))) * task.target_std + task.target_mean
     assert golden["examples"][0]["response"]["value"] == pytest.approx(value, rel=1e-5)
     assert checkpoint.header.metadata["test_r_squared"] > 0.25
+
+
+@pytest.fixture
+def mnist(tmp_path, monkeypatch):
+    """train_mnist.py on a few hundred of scikit-learn's digits, enlarged, in files of MNIST's form."""
+    module = import_script("train_mnist.py")
+    digits = import_script("train_digits.py").load_split()
+    folder = tmp_path / "data"
+    folder.mkdir()
+    parts = {
+        "train": (digits.train_pixels, digits.train_labels),
+        "t10k": (digits.test_pixels, digits.test_labels),
+    }
+    digests = {}
+    for name, (pixels, labels) in parts.items():
+        images = np.pad(np.kron(pixels[:300], np.ones((1, 3, 3), np.uint8)), ((0, 0), (2, 2), (2, 2)))
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels[:300].astype(np.uint8))):
+            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+            file = folder / f"{name}-{kind}-ubyte"
+            file.write_bytes(header + array.tobytes())
+            digests[file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
+    monkeypatch.setattr(module, "DIGESTS", digests)
+    monkeypatch.setattr(module, "VALIDATION_IMAGES", 100)
+    monkeypatch.setattr(module, "measure_accuracy", lambda model, pixels, labels: 0.5)
+    return module, ["--data", str(folder), "--output", str(tmp_path / "mnist.pt")]
+
+
+def test_mnist_begins_with_the_convolutions_of_another_checkpoint(mnist, digits, monkeypatch, capsys):
+    module, options = mnist
+    monkeypatch.setattr(sys, "argv", ["train_mnist.py", *options, "--from", str(digits[0])])
+    module.main()
+    printed = capsys.readouterr().out
+    assert "12 of 14 tensors from" in printed
+    assert "left at its initial value: classifier.*" in printed
+    checkpoint = load_checkpoint(options[-1])
+    assert checkpoint.header.metadata["test_accuracy"] == 0.5
+    assert checkpoint.build()
+
+
+def test_mnist_refuses_other_files_and_says_how_to_get_them(mnist, monkeypatch):
+    module, options = mnist
+    monkeypatch.setattr(sys, "argv", ["train_mnist.py", *options])
+    labels = Path(options[1]) / "t10k-labels-idx1-ubyte"
+    labels.write_bytes(labels.read_bytes()[:-1] + b"\xff")
+    with pytest.raises(
+        SystemExit, match="is not the file that was published; remove it, then: make data/mnist"
+    ):
+        module.main()
+    labels.unlink()
+    with pytest.raises(SystemExit, match="no such file; fetch the data with: make data/mnist"):
+        module.main()
 
 
 def publish_and_read(path: Path, folder: Path, **options):

@@ -1,4 +1,6 @@
-"""docs/checkpoints.md: its tables have every field there is, and its examples save what would be published."""
+"""docs/checkpoints.md: its tables have every field there is, and its examples save what would be published.
+
+docs/training.md: its examples run, and print what stands below them."""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from models import (
     load_checkpoint,
 )
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "checkpoints.md").read_text()
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+TEXT = (DOCS / "checkpoints.md").read_text()
 DOCUMENTED = {
     "| `simple_net` |": [get_architecture("simple_net").config_class],
     "| `mlp` |": [get_architecture("mlp").config_class],
@@ -52,3 +55,18 @@ def test_the_examples_save_checkpoints_that_describe_themselves(
         checkpoint = load_checkpoint(name)
         assert checkpoint.header.task
         assert checkpoint.build()
+
+
+def test_the_training_page_does_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (DOCS / "training.md").read_text()
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert [language for language, _ in blocks] == ["python", "python", ""]
+    resuming, pretrained, shown = (block for _, block in blocks)
+    exec(resuming, {})
+    exec(resuming, {})  # resumes at its end
+    capsys.readouterr()
+    exec(pretrained, {})
+    assert capsys.readouterr().out == shown
