@@ -32,7 +32,7 @@ def project(tmp_path_factory):
 
 def prepare(folder):
     done = subprocess.run(
-        [sys.executable, "-c", PREPARE], cwd=folder, check=False, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", PREPARE], cwd=folder, check=False, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

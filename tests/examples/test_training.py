@@ -66,7 +66,7 @@ def test_a_killed_run_that_resumes_ends_with_the_digest_of_one_never_stopped(dig
     assert process.wait() == -signal.SIGKILL
     assert not path.exists()
 
-    unasked = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    unasked = subprocess.run(command, check=False, capture_output=True, text=True, timeout=600)
     assert unasked.returncode == 2
     assert "has a run that stopped at step " in unasked.stderr
 
