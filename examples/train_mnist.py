@@ -87,7 +87,7 @@ def read_idx(path: Path, digest: str) -> np.ndarray:
         raise StatehouseError(f"{path}: is not the file that was published; remove it, then: make data/mnist")
     dimensions = content[3]
     shape = np.frombuffer(content, ">u4", dimensions, offset=4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    return np.frombuffer(bytearray(content), np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
 
 def to_tensor(pixels: np.ndarray) -> Tensor:
