@@ -14,6 +14,7 @@ from torch import Tensor
 
 from models.errors import CheckpointContentError, CheckpointUnreadableError
 from models.files import Container, atomic_file, recognise_container
+from models.legacy_file import check_legacy, is_legacy
 from models.plain import MAX_DEPTH, MAX_VALUES, canonical_json, parse_json_object, walk
 from models.ties import memory_key
 from models.torch_archive import check_archive
@@ -45,9 +46,10 @@ def read_container(path: Path, map_location: str | torch.device) -> tuple[Contai
 
 def read_torch(path: Path, device: torch.device) -> object:
     """Return what a torch.save file holds; raises as `read_container` does."""
-    record_sizes = check_archive(path)
+    legacy = is_legacy(path)
+    record_sizes = check_legacy(path) if legacy else check_archive(path)
     try:
-        held: object = torch.load(path, weights_only=True, map_location=device, mmap=True)
+        held: object = torch.load(path, weights_only=True, map_location=device, mmap=not legacy)
     except Exception as error:  # a damaged pickle makes torch raise anything from KeyError to AssertionError
         raise CheckpointUnreadableError(
             f"{path}: is damaged, or was not written by torch.save with its default protocol; "

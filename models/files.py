@@ -28,7 +28,7 @@ _LOOK_ALIKES = {
     b"\x89HDF": "an HDF5 (Keras) file; expected PyTorch",
 }
 _ZIP_MAGIC = b"PK\x03\x04"
-_LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # what torch.save wrote before torch 1.6
+LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # what torch.save wrote before torch 1.6
 _PICKLE_MAGIC = b"\x80"
 
 
@@ -74,13 +74,8 @@ def _first_bytes(path: Path) -> bytes:
 
 
 def _zip_problem(start: bytes) -> str | None:
-    if start.startswith(_ZIP_MAGIC):
+    if start.startswith((_ZIP_MAGIC, LEGACY_MAGIC)):
         return None
-    if start.startswith(_LEGACY_MAGIC):
-        return (
-            "in torch's format from before 1.6, which cannot be checked before it is read; save it "
-            "again: torch.save(torch.load(path, weights_only=True, map_location='cpu'), new_path)"
-        )
     if start.startswith(_PICKLE_MAGIC):
         return "a bare pickle, which can run code; expected what torch.save writes (a zip archive)"
     if _safetensors_problem(start) is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import pickletools
 import zipfile
 from collections import Counter
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 
@@ -51,7 +53,7 @@ def check_archive(path: Path) -> frozenset[int]:
         with zipfile.ZipFile(path) as archive:
             records = archive.infolist()
             _check_records(path, records)
-            _check_globals(path, _read_pickle(path, archive))
+            refuse_code(path, io.BytesIO(_read_pickle(path, archive)))
     except _ZIP_ERRORS as error:
         raise CheckpointUnreadableError(
             f"{path}: is cut short or damaged ({error}); copy or download it again"
@@ -91,12 +93,20 @@ def _read_pickle(path: Path, archive: zipfile.ZipFile) -> bytes:
     return archive.read(name)
 
 
-def _check_globals(path: Path, pickled: bytes) -> None:
-    """Refuse every class and function that the pickle names and plain data does not need; runs nothing."""
+def refuse_code(path: Path, file: BinaryIO, start: int = 0) -> int:
+    """Refuse every class and function that a pickle names and plain data does not need; runs nothing.
+
+    The pickle begins at `start`; returns where it ends.
+
+    Raises:
+        CheckpointUnreadableError: the pickle is damaged.
+        CheckpointUnsafeError: it names code.
+    """
+    file.seek(start)
     try:
         codes = {
             (code.name, argument)
-            for code, argument, _ in pickletools.genops(pickled)
+            for code, argument, _ in pickletools.genops(file)
             if code.name == "GLOBAL" or code.name in _INDIRECT_CODES
         }
     except ValueError as error:
@@ -113,6 +123,7 @@ def _check_globals(path: Path, pickled: bytes) -> None:
             f"{path}: can only be read by running code, as it names {', '.join(refused)}; "
             f"expected tensors and plain data alone: save {SAVE_INSTEAD}"
         )
+    return file.tell()
 
 
 def _is_plain(name: str) -> bool:
@@ -125,7 +136,12 @@ def _is_plain(name: str) -> bool:
 
 
 def damaged_records(path: Path) -> list[str]:
-    """Read every record of the archive at `path` and name those whose bytes do not match their CRC-32."""
+    """Read every record of the archive at `path` and name those whose bytes do not match their CRC-32.
+
+    A file from before torch 1.6 is no archive, and says nothing of its bytes.
+    """
+    if not zipfile.is_zipfile(path):
+        return []
     damaged: list[str] = []
     with zipfile.ZipFile(path) as archive:
         for record in archive.infolist():

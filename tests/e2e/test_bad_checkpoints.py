@@ -84,8 +84,8 @@ def command_in_a_pickle(path: Path) -> None:
     path.write_bytes(pickle.dumps(RunsACommand(path.with_name("ran"))))
 
 
-def legacy(path: Path) -> None:
-    torch.save(build_model("simple_net", CONFIG).state_dict(), path, _use_new_zipfile_serialization=False)
+def whole_module_of_old(path: Path) -> None:
+    torch.save(build_model("simple_net", CONFIG), path, _use_new_zipfile_serialization=False)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Server:
         (torchscript, "TorchScript"),
         (command_in_a_zip, "system"),
         (command_in_a_pickle, "bare pickle"),
-        (legacy, "torch.save("),
+        (whole_module_of_old, "torch.save("),
     ],
 )
 def test_no_command_takes_it(

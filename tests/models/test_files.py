@@ -7,7 +7,6 @@ import sys
 
 import numpy
 import pytest
-import torch
 
 from models.checkpoint import save_checkpoint
 from models.errors import CheckpointNotFoundError, CheckpointUnreadableError
@@ -48,11 +47,7 @@ def test_what_a_file_is_instead(tmp_path, name, content, expected):
         recognise_container(tmp_path / name)
 
 
-def test_legacy_torch_files_and_arrays_say_how_to_save_again(tmp_path):
-    legacy = tmp_path / "legacy.pt"
-    torch.save({"a": torch.ones(2)}, legacy, _use_new_zipfile_serialization=False)
-    with pytest.raises(CheckpointUnreadableError, match=r"before 1\.6.* save it again: torch\.save"):
-        recognise_container(legacy)
+def test_arrays_say_what_they_are(tmp_path):
     with (tmp_path / "array.pt").open("wb") as file:
         numpy.save(file, numpy.zeros(2))
     with pytest.raises(CheckpointUnreadableError, match="a NumPy array"):
