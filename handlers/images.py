@@ -34,6 +34,7 @@ MAX_PIXELS = 50_000_000
 # The bound above, checked before decoding, replaces Pillow's own, which only warns up to twice its value.
 Image.MAX_IMAGE_PIXELS = None
 EXIF_ORIENTATION = 0x0112
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 UPRIGHT_BY = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -151,13 +152,14 @@ def _convert(image: Image.Image, mode: str) -> Image.Image:
 
 def _fit(image: Image.Image, task: ImageClassificationTask) -> Image.Image:
     """Resize, then cut out the centre, where the task has a `resize`; else resize to the final size."""
+    resampling = RESAMPLING[task.interpolation]
     if task.resize is None:
-        return image.resize((task.width, task.height), Image.Resampling.BILINEAR)
-    scale = task.resize / min(image.size)
-    width, height = (max(task.resize, int(side * scale)) for side in image.size)
+        return image.resize((task.width, task.height), resampling)
+    shortest = min(image.size)
+    width, height = (task.resize * side // shortest for side in image.size)  # as torchvision rounds
     PixelBudget().spend(width, height)
     left, top = round((width - task.width) / 2), round((height - task.height) / 2)
-    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    resized = image.resize((width, height), resampling)
     return resized.crop((left, top, left + task.width, top + task.height))
 
 

@@ -26,6 +26,7 @@ from models.tensor_info import TensorInfo
 __all__ = [
     "Architecture",
     "ArchitectureConfig",
+    "KnownTask",
     "build_model",
     "get_architecture",
     "import_architectures",
@@ -36,6 +37,14 @@ __all__ = [
 
 ModuleClass = TypeVar("ModuleClass", bound=type[nn.Module])
 InputShape = Callable[[Any], tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class KnownTask:
+    """What a library says of its own weights: fields of a task's config, and in `source` whose they are."""
+
+    fields: Mapping[str, Any]
+    source: str
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,10 @@ class Architecture:
         Rules are as `models.renaming` has them; a library that reads its own files otherwise than by name says so.
         """
         return {}, ()
+
+    def known_task(self, task: str, config: BaseModel, file_sha256: Callable[[], str]) -> KnownTask | None:
+        """Return what is known of `task` with weights of this architecture; `file_sha256` tells their file's."""
+        return None
 
     def build(self, config: BaseModel) -> nn.Module:
         """Build the module; an error of its own `__init__` becomes an ArchitectureConfigError."""

@@ -19,8 +19,8 @@ class ImageClassificationTask(TaskConfig):
     """Image bytes in, labels with scores out.
 
     The image is resized so that its shortest side is `resize` pixels and its centre of `height` x `width`
-    pixels is cut out; without `resize` it is resized to `height` x `width` directly. Values are scaled to
-    0..1, then standardised per channel: `(value - mean) / std`.
+    pixels is cut out; without `resize` it is resized to `height` x `width` directly. `interpolation` is Pillow's,
+    with antialiasing. Values are scaled to 0..1, then standardised per channel: `(value - mean) / std`.
     """
 
     task: Literal["image_classification"] = "image_classification"
@@ -29,6 +29,7 @@ class ImageClassificationTask(TaskConfig):
     width: Pixels
     mode: Literal["greyscale", "rgb"]
     resize: Pixels | None = None
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     mean: list[float]
     std: list[Positive]
     top_k: int = Field(default=5, gt=0)
@@ -37,6 +38,13 @@ class ImageClassificationTask(TaskConfig):
     def channels(self) -> int:
         """Channels of the tensor that the module gets: 1 or 3."""
         return 1 if self.mode == "greyscale" else 3
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the config as plain data; without the default `interpolation`, so that older digests stay."""
+        plain = super().to_plain()
+        if self.interpolation == "bilinear":
+            del plain["interpolation"]
+        return plain
 
     @model_validator(mode="after")
     def _fields_fit_each_other(self) -> ImageClassificationTask:

@@ -18,6 +18,8 @@ from scripts.validation import problems_of
 
 MANIFEST_FILE = "version.json"
 
+TASK_CONFIG_FROM = "task_config_from"  # in the metadata: whose preprocessing and labels these are
+
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 
 SHARD_INDEX = "checkpoint.safetensors.index.json"

@@ -13,7 +13,7 @@ from typing import Any
 from handlers.base import CheckpointHandler
 from models.architecture import get_architecture, list_architectures, validate_config
 from models.building import non_finite_parameters
-from models.checkpoint import Checkpoint, examine_checkpoint
+from models.checkpoint import Checkpoint, CheckpointHeader, examine_checkpoint
 from models.errors import (
     ArchitectureError,
     CheckpointContentError,
@@ -25,7 +25,8 @@ from models.errors import (
 )
 from models.hugging_face import is_hugging_face_folder, read_hugging_face_folder
 from models.reading import AS_IT_IS, Reading
-from models.task import Task, parse_task, task_names
+from models.task import parse_task, task_names
+from scripts.known_task import complete_task_config
 
 Handler = CheckpointHandler[Any]
 Config = Mapping[str, Any]
@@ -75,10 +76,10 @@ def examine_source(path: Path, description: Description) -> tuple[Checkpoint, li
     if checkpoint.header.architecture is None and not _is_told("architecture", problems):
         known = ", ".join(list_architectures())
         problems.insert(0, f"architecture: the file names none; say --architecture, one of {known}")
-    task, task_problems = _task(checkpoint, description)
+    header, task_problems = _with_task(checkpoint.header, description)
     if not _is_told("task", found):
         problems += task_problems
-    return replace(checkpoint, header=replace(checkpoint.header, task=task)), problems
+    return replace(checkpoint, header=header), problems
 
 
 def _unfold(path: Path, description: Description) -> tuple[Path, Description]:
@@ -155,18 +156,18 @@ def _with_config_hint(problem: str, description: Description) -> str:
     return problem + GIVE_CONFIG if lacks and not description.config else problem
 
 
-def _task(checkpoint: Checkpoint, description: Description) -> tuple[Task | None, list[str]]:
-    stored = checkpoint.header.task
-    name = description.task or (stored.task if stored else None)
+def _with_task(header: CheckpointHeader, description: Description) -> tuple[CheckpointHeader, list[str]]:
+    name = description.task or (header.task.task if header.task else None)
     if name is None:
         known = ", ".join(task_names())
-        return None, [f"task: the file names none; say --task, one of {known}"]
-    if stored is not None and stored.task == name and description.task_config is None:
-        return stored, []
+        return header, [f"task: the file names none; say --task, one of {known}"]
+    if header.task is not None and header.task.task == name and description.task_config is None:
+        return header, []
+    header, config = complete_task_config(replace(header, task=None), name, description.task_config or {})
     try:
-        return parse_task(name, description.task_config or {}), []
+        return replace(header, task=parse_task(name, config)), []
     except TaskConfigError as error:
         hint = "" if description.task_config else GIVE_TASK_CONFIG
-        return None, [f"task.{problem}{hint}" for problem in error.problems]
+        return header, [f"task.{problem}{hint}" for problem in error.problems]
     except UnknownTaskError as error:
-        return None, [f"task: {error}"]
+        return header, [f"task: {error}"]

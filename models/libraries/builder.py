@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 from pydantic import (
     BaseModel,
@@ -87,10 +87,13 @@ class LibraryArchitecture(Architecture):
         return
 
 
+Kind = TypeVar("Kind", bound=LibraryArchitecture)
+
+
 def library_architecture(
-    name: str, distribution: str, function: Callable[..., nn.Module], fixed: Mapping[str, Any]
-) -> LibraryArchitecture:
-    """Make an architecture of `function`, which is always called with `fixed` as well.
+    kind: type[Kind], name: str, function: Callable[..., nn.Module], fixed: Mapping[str, Any]
+) -> Kind:
+    """Make the architecture `name`, "library:name", of `function`, which is always called with `fixed` as well.
 
     Its config has the arguments of the function, and of the class that it says to return, which plain data can give.
     """
@@ -109,7 +112,14 @@ def library_architecture(
         return function(**fixed, **arguments)
 
     build.__qualname__ = f"{function.__module__}.{function.__qualname__}"
-    return LibraryArchitecture(name, build, config, library=f"{distribution} {version(distribution)}")
+    distribution = name.partition(":")[0]
+    return kind(name, build, config, library=f"{distribution} {version(distribution)}")
+
+
+def class_count(config: BaseModel) -> int | None:
+    """Return the `num_classes` that a config gives, None where that is left to the library."""
+    count = getattr(config, "num_classes", None) if "num_classes" in config.model_fields_set else None
+    return count if isinstance(count, int) else None
 
 
 def _parameters(function: Callable[..., nn.Module]) -> Iterator[tuple[inspect.Parameter, object]]:

@@ -5,17 +5,77 @@ Their config is the keyword arguments of timm's own function: `{"num_classes": 1
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+
+from models.architecture import KnownTask
 from models.errors import UnknownArchitectureError
-from models.libraries.builder import LibraryArchitecture, library_architecture
+from models.libraries.builder import LibraryArchitecture, class_count, library_architecture
 from models.libraries.close_names import close_names
 from models.libraries.torchvision_operators import import_torchvision
 
 import_torchvision()  # timm imports it, and would fail where its operators do not load
 
 import timm  # noqa: E402
+import timm.data  # noqa: E402
+
+_data: Any = timm.data  # says less of its types than it has
 
 
-def find(name: str) -> LibraryArchitecture:
+class TimmArchitecture(LibraryArchitecture):
+    """One of timm's models, with what its `pretrained_cfg` says; a tag in the name chooses between several."""
+
+    def known_task(self, task: str, config: BaseModel, file_sha256: Callable[[], str]) -> KnownTask | None:
+        """Return preprocessing, and labels where the classes are as many."""
+        name = self.name.partition(":")[2]
+        pretrained = timm.models.get_pretrained_cfg(name)
+        if task != "image_classification" or pretrained is None or not pretrained.has_weights:
+            return None
+        told = f"timm's pretrained_cfg of {pretrained.architecture}.{pretrained.tag}"
+        known = task_fields(dataclasses.asdict(pretrained), config)
+        if class_count(config) in (None, pretrained.num_classes) and "labels" in known:
+            return KnownTask(known, f"{told}, as there are its {pretrained.num_classes} classes")
+        known.pop("labels", None)
+        return KnownTask(known, f"{told}, the preprocessing alone")
+
+
+def task_fields(pretrained: dict[str, Any], config: BaseModel) -> dict[str, Any]:
+    """Return what a `pretrained_cfg` says of an image classification; labels where it says, or timm knows, them."""
+    data = _data.resolve_data_config(pretrained_cfg=pretrained)
+    size = getattr(config, "img_size", None) or data["input_size"][1]
+    greyscale = (getattr(config, "in_chans", None) or data["input_size"][0]) == 1
+    channels = slice(0, 1 if greyscale else 3)
+    fields = {
+        "height": size,
+        "width": size,
+        "mode": "greyscale" if greyscale else "rgb",
+        "resize": None if data["crop_mode"] == "squash" else math.floor(size / data["crop_pct"]),
+        "interpolation": data["interpolation"],
+        "mean": [float(value) for value in data["mean"][channels]],
+        "std": [float(value) for value in data["std"][channels]],
+    }
+    labels = pretrained.get("label_names") or _labels_of_imagenet(pretrained)
+    return fields | ({"labels": list(labels)} if labels else {})
+
+
+def _labels_of_imagenet(pretrained: dict[str, Any]) -> list[str]:
+    """Return timm's descriptions, each with its WordNet id where two are alike, [] for what is no ImageNet."""
+    subset = _data.infer_imagenet_subset(pretrained)
+    if not subset:
+        return []
+    info = _data.ImageNetInfo(subset)
+    described = info.label_descriptions()
+    return [
+        f"{text} ({name})" if described.count(text) > 1 else text
+        for text, name in zip(described, info.label_names(), strict=True)
+    ]
+
+
+def find(name: str) -> TimmArchitecture:
     """Return the architecture `name`; raises UnknownArchitectureError with those that are called alike."""
     base, _, tag = name.partition(".")
     known = timm.list_models()
@@ -24,4 +84,6 @@ def find(name: str) -> LibraryArchitecture:
     tags = timm.models.list_pretrained(f"{base}.*") if tag else []
     if tag and name not in tags:
         raise UnknownArchitectureError(f"timm's {base} has no tag {tag!r}{close_names(name, tags)}")
-    return library_architecture(f"timm:{name}", "timm", timm.model_entrypoint(name), {"pretrained": False})
+    return library_architecture(
+        TimmArchitecture, f"timm:{name}", timm.model_entrypoint(name), {"pretrained": False}
+    )

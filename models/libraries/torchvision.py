@@ -6,16 +6,66 @@ Their config is the keyword arguments of torchvision's own function: `{"num_clas
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
+from pydantic import BaseModel
+
+from models.architecture import KnownTask
 from models.errors import UnknownArchitectureError
-from models.libraries.builder import LibraryArchitecture, library_architecture
+from models.libraries.builder import LibraryArchitecture, class_count, library_architecture
 from models.libraries.close_names import close_names
 from models.libraries.torchvision_operators import import_torchvision
 
 torchvision = import_torchvision()
 
 
-def find(name: str) -> LibraryArchitecture:
+class TorchvisionArchitecture(LibraryArchitecture):
+    """One of torchvision's models, with what torchvision says of the weights that it has published for it."""
+
+    def known_task(self, task: str, config: BaseModel, file_sha256: Callable[[], str]) -> KnownTask | None:
+        """Return preprocessing, and labels where the classes are as many, of the weights that the file has.
+
+        Their names end with how their files' SHA-256 begins; where none fits the first weights count.
+        """
+        known = list(torchvision.models.get_model_weights(self.name.partition(":")[2]))
+        if not known:
+            return None
+        own = next((each for each in known if file_sha256().startswith(_digest_start(each.url))), None)
+        weights = own or known[0]
+        labels = list(weights.meta["categories"])
+        fields = _fields(task, weights.transforms())
+        if fields is None:
+            return None
+        told = f"torchvision's {weights}"
+        if own is not None:
+            return KnownTask({**fields, "labels": labels}, f"{told}, whose SHA-256 this file has")
+        if class_count(config) in (None, len(labels)):
+            return KnownTask({**fields, "labels": labels}, f"{told}, as there are its {len(labels)} classes")
+        return KnownTask(fields, f"{told}, the preprocessing alone")
+
+
+def _digest_start(url: str) -> str:
+    return url.rpartition("-")[2].partition(".")[0]
+
+
+def _fields(task: str, preset: Any) -> dict[str, Any] | None:  # noqa: ANN401 - one of torchvision's presets
+    """Return the fields that `task` has of a preset, None where the preset is for something else."""
+    if task == "image_classification" and type(preset).__name__ == "ImageClassification":
+        [size], [resize] = preset.crop_size, preset.resize_size
+        return {
+            "height": size,
+            "width": size,
+            "mode": "rgb",
+            "resize": resize,
+            "interpolation": preset.interpolation.value,
+            "mean": list(preset.mean),
+            "std": list(preset.std),
+        }
+    return None
+
+
+def find(name: str) -> TorchvisionArchitecture:
     """Return the architecture `name`; raises UnknownArchitectureError with those that are called alike."""
     known = torchvision.models.list_models()
     if name not in known:
@@ -23,4 +73,4 @@ def find(name: str) -> LibraryArchitecture:
     function = torchvision.models.get_model_builder(name)
     # A detection model would otherwise download its backbone.
     fixed = {each: None for each in inspect.signature(function).parameters if each.startswith("weights")}
-    return library_architecture(f"torchvision:{name}", "torchvision", function, fixed)
+    return library_architecture(TorchvisionArchitecture, f"torchvision:{name}", function, fixed)

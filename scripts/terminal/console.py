@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from scripts.manifest import TASK_CONFIG_FROM
 from scripts.names import version_order
 from scripts.steps import Step
 from scripts.terminal.tables import Column, table_lines
@@ -217,6 +218,7 @@ def published_facts(result: PublishResult) -> dict[str, Any]:
         "folder": str(result.version.folder),
         "already_published": result.already_published,
         "golden": manifest.golden.model_dump(),
+        TASK_CONFIG_FROM: manifest.metadata.get(TASK_CONFIG_FROM),
     }
 
 
@@ -233,6 +235,8 @@ def print_published(result: PublishResult, unnamed_modules: list[str]) -> None:
     say(f"  {manifest.architecture}, {manifest.parameter_count:,} parameters, task {manifest.task}")
     say(f"  {golden} ({GOLDEN_SOURCES[manifest.golden.source]})")
     say(f"  digest {manifest.digest}")
+    if whose := manifest.metadata.get(TASK_CONFIG_FROM):
+        say(f"  preprocessing and labels as far as not given: {whose}")
     if unnamed_modules:
         modules = ", ".join(unnamed_modules)
         say(
