@@ -105,7 +105,10 @@ class CheckpointHandler(TaskSteps[TaskT]):
         self.dtype = next(floating, torch.float32)
         self.configure(_input_shape(checkpoint.header))
         self.row_buffer = RowBuffer(
-            min(self.chunk_rows, self.row_limit), self.row_shape, self.row_dtype, pinned=device.type == "cuda"
+            min(self.chunk_rows, self.row_limit),
+            self.row_shape,
+            self.row_dtype,
+            pinned=device.type == "cuda" and self.row_dtype.kind != "O",
         )
         self.warm_up(ADOPTED_SIZES)
 
@@ -170,7 +173,7 @@ class CheckpointHandler(TaskSteps[TaskT]):
                 for request, each in zip(requests, decoded, strict=True)
             ]
 
-    def inference(self, inputs: torch.Tensor) -> torch.Tensor:
+    def inference(self, inputs: Any) -> Any:  # noqa: ANN401 - tensors here; lists where rows differ in size
         """The module's output, computed without gradients in chunks that bound its memory."""
         with torch.inference_mode():
             if len(inputs) <= self.chunk_rows:

@@ -7,7 +7,6 @@ from itertools import accumulate, repeat
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from handlers.errors import InferenceFailedError, NonFiniteOutputError, NonFiniteRowsError, RequestError
@@ -22,13 +21,13 @@ Outputs = Mapping[str, NDArray[Any]]
 class Pipeline(Protocol):
     """The three steps of a batch."""
 
-    def preprocess(self, rows: NDArray[Any]) -> torch.Tensor:
+    def preprocess(self, rows: NDArray[Any]) -> Any:  # noqa: ANN401 - a tensor, or a list where rows differ in size
         """Rows to the module's input, on its device."""
 
-    def inference(self, inputs: torch.Tensor) -> torch.Tensor:
+    def inference(self, inputs: Any) -> Any:  # noqa: ANN401 - one entry per row
         """The module's input to its output."""
 
-    def postprocess(self, outputs: torch.Tensor) -> Outputs:
+    def postprocess(self, outputs: Any) -> Outputs:  # noqa: ANN401 - what `inference` gave
         """The module's output to answers."""
 
 
@@ -76,7 +75,7 @@ def run_batch(
         raise
     except Exception as error:  # noqa: BLE001 - a module is anybody's code
         if len(requests) == 1:
-            return [_failed(error)]
+            return [error if isinstance(error, RequestError) else _failed(error)]
         logger.warning("a batch of %d requests failed (%s); running each alone", len(requests), _told(error))
         return [run_batch(pipeline, [part.astype(dtype)], observer)[0] for part in requests]
     return _shares(outputs, list(map(len, requests)))

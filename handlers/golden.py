@@ -61,8 +61,9 @@ def compare(expected: object, actual: object, tolerance: float, path: str = "$")
     Where two labels are nearer than the tolerance either may come first, so rankings are compared by score.
     """
     if isinstance(expected, dict) and isinstance(actual, dict):
-        if "top_k" in expected and "top_k" in actual:
-            return _compare_rankings(expected, actual, tolerance, path)
+        for member, compare_answers in _OF_TASKS.items():
+            if member in expected and member in actual:
+                return compare_answers(expected, actual, tolerance, path)
         return _compare_members(expected, actual, tolerance, path)
     if isinstance(expected, list) and isinstance(actual, list):
         return _compare_elements(expected, actual, tolerance, path)
@@ -109,6 +110,40 @@ def _compare_rankings(
         one, other = before.get(label, min(before.values())), after.get(label, min(after.values()))
         differences += compare(one, other, tolerance, f"{path}.top_k[{label}]")
     return differences
+
+
+def _compare_detections(
+    expected: dict[str, Any], actual: dict[str, Any], tolerance: float, path: str
+) -> list[str]:
+    """Each detection beside the one of its label that is nearest; where two scores tie, either may come first."""
+    left = list(actual["detections"])
+    differences = []
+    if len(left) != len(expected["detections"]):
+        return [f"{path}: expected {len(expected['detections'])} detections, got {len(left)}"]
+    for index, one in enumerate(expected["detections"]):
+        found = [compare(one, other, tolerance, f"{path}.detections[{index}]") for other in left]
+        nearest = min(range(len(left)), key=lambda place: len(found[place]))
+        differences += found[nearest]
+        del left[nearest]
+    return differences
+
+
+def _compare_masks(
+    expected: dict[str, Any], actual: dict[str, Any], tolerance: float, path: str
+) -> list[str]:
+    """Masks may differ in a share of their pixels: where two classes tie."""
+    from handlers.masks import read_mask
+
+    before, after = read_mask(expected), read_mask(actual)
+    if before.shape != after.shape:
+        return [f"{path}.mask: expected {list(before.shape)} pixels, got {list(after.shape)}"]
+    wrong = int((before != after).sum())
+    if wrong <= tolerance * before.size:
+        return []
+    return [f"{path}.mask: {wrong} of {before.size} pixels are of another class"]
+
+
+_OF_TASKS = {"top_k": _compare_rankings, "detections": _compare_detections, "mask": _compare_masks}
 
 
 def _is_number(value: object) -> TypeGuard[float]:

@@ -9,7 +9,6 @@ import base64
 import binascii
 import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +64,16 @@ class PixelBudget:
 def decode_image(
     body: Body | memoryview, task: ImageClassificationTask, budget: PixelBudget
 ) -> NDArray[np.uint8]:
-    """The image as the task wants it, (channels, height, width).
+    """The image as the task wants it, (channels, height, width); raises as `decode_pixels` does."""
+    decoded = decode_pixels(body, task.mode, budget)
+    if isinstance(decoded, np.ndarray):
+        fits = task.resize is None and decoded.shape[:2] == (task.height, task.width)
+        return _channels_first(decoded if fits else _fit(Image.fromarray(decoded), task))
+    return _channels_first(_fit(decoded, task))
+
+
+def decode_pixels(body: Body | memoryview, mode: str, budget: PixelBudget) -> Image.Image | NDArray[np.uint8]:
+    """The image upright, in its own size and in `mode`; an array (height, width, 3) where that was quicker.
 
     Raises:
         UnsupportedMediaError: it is neither PNG, JPEG nor WebP.
@@ -74,14 +82,13 @@ def decode_image(
         InvalidInputError: it is an animation.
     """
     try:
-        plain = read_plain_jpeg(body, budget.left) if task.mode == "rgb" else None
+        plain = read_plain_jpeg(body, budget.left) if mode == "rgb" else None
         if plain is not None:
             budget.spend(plain.shape[1], plain.shape[0])
-            fits = task.resize is None and plain.shape[:2] == (task.height, task.width)
-            return _channels_first(plain if fits else _fit(Image.fromarray(plain), task))
+            return plain
         with _open(body) as image:
             budget.spend(image.width, image.height)
-            return _channels_first(_fit(_convert(_upright(image), task.mode), task))
+            return _convert(_upright(image), mode)
     except UnidentifiedImageError as error:  # its own text has an address in memory and nothing else
         raise BrokenImageError(
             f"The image cannot be decoded: of its {len(body)} bytes the header is damaged or cut short."
@@ -155,18 +162,29 @@ def _fit(image: Image.Image, task: ImageClassificationTask) -> Image.Image:
     resampling = RESAMPLING[task.interpolation]
     if task.resize is None:
         return image.resize((task.width, task.height), resampling)
-    shortest = min(image.size)
-    width, height = (task.resize * side // shortest for side in image.size)  # as torchvision rounds
-    PixelBudget().spend(width, height)
-    left, top = round((width - task.width) / 2), round((height - task.height) / 2)
-    resized = image.resize((width, height), resampling)
+    resized = resize_shortest(image, task.resize, resampling)
+    left, top = round((resized.width - task.width) / 2), round((resized.height - task.height) / 2)
     return resized.crop((left, top, left + task.width, top + task.height))
+
+
+def resize_shortest(
+    image: Image.Image, pixels: int, resampling: Image.Resampling = Image.Resampling.BILINEAR
+) -> Image.Image:
+    """The image with its shortest side `pixels` long; raises TooLargeError where the other would be too long."""
+    shortest = min(image.size)
+    width, height = (pixels * side // shortest for side in image.size)  # as torchvision rounds
+    PixelBudget().spend(width, height)
+    return image.resize((width, height), resampling)
 
 
 def make_png(seed: int, task: ImageClassificationTask) -> bytes:
     """Random pixels of the task's final size as a PNG, always the same for the same seed."""
-    shape: Sequence[Any] = (task.height, task.width) if task.channels == 1 else (task.height, task.width, 3)
-    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    shape: Sequence[int] = (task.height, task.width) if task.channels == 1 else (task.height, task.width, 3)
+    return write_png(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))
+
+
+def write_png(pixels: NDArray[np.uint8]) -> bytes:
+    """A PNG of `pixels`, (height, width) greyscale or (height, width, 3) RGB."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()

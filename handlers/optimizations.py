@@ -21,7 +21,9 @@ RUNS_TO_SETTLE = 3  # TorchScript watches the first runs, and specialises by wha
 TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
-def optimize(module: nn.Module, examples: Tensor, optimizations: Sequence[Optimization]) -> nn.Module:
+def optimize(
+    module: nn.Module, examples: Tensor | list[Tensor], optimizations: Sequence[Optimization]
+) -> nn.Module:
     """Return what to call instead of `module`, which is in eval mode; `examples` are three different rows for it.
 
     It takes batches of any size, and has answered the first row, two and three as `module` does. The module's
@@ -30,6 +32,11 @@ def optimize(module: nn.Module, examples: Tensor, optimizations: Sequence[Optimi
     Raises:
         OptimizationError: one of them cannot be had here, or changes the answers.
     """
+    if not isinstance(examples, Tensor):
+        raise OptimizationError(
+            f"optimizations {list(optimizations)} are for modules that take one tensor, and this one takes images of "
+            "different sizes; leave them out of the deployment"
+        )
     if examples.device.type != "cpu":
         raise OptimizationError(
             f"optimizations {list(optimizations)} are for CPUs, and this worker serves on {examples.device}; "

@@ -69,11 +69,11 @@ class TaskSteps(ABC, Generic[TaskT]):
         """The rows of an Open Inference Protocol request."""
 
     @abstractmethod
-    def preprocess(self, rows: Rows) -> torch.Tensor:
+    def preprocess(self, rows: Rows) -> Any:  # noqa: ANN401 - a tensor, or a list where rows differ in size
         """Rows of several requests to the module's input, on its device."""
 
     @abstractmethod
-    def postprocess(self, outputs: torch.Tensor) -> Outputs:
+    def postprocess(self, outputs: Any) -> Outputs:  # noqa: ANN401 - what `inference` gave
         """The module's output to answers, as the Open Inference Protocol names them."""
 
     @abstractmethod

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from models.tensor_info import TensorInfo
     from models.text_task import EmbeddingTask, TextClassificationTask, TokenClassificationTask
     from models.training import TrainingState
+    from models.vision_task import ImageSegmentationTask, ObjectDetectionTask
 
 __all__ = [
     "Architecture",
@@ -60,7 +61,9 @@ __all__ = [
     "EmbeddingTask",
     "Example",
     "ImageClassificationTask",
+    "ImageSegmentationTask",
     "NumericFeature",
+    "ObjectDetectionTask",
     "PretrainedReport",
     "StateDictReport",
     "TabularTask",
@@ -105,6 +108,7 @@ _HOMES = (
     "tensor_info",
     "text_task",
     "training",
+    "vision_task",
 )
 
 

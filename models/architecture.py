@@ -85,6 +85,10 @@ class Architecture:
         """
         return {}, ()
 
+    def class_count(self, config: BaseModel) -> int | None:
+        """Return how many classes the module tells apart, None where that is not known beforehand."""
+        return None
+
     def known_task(self, task: str, config: BaseModel, file_sha256: Callable[[], str]) -> KnownTask | None:
         """Return what is known of `task` with weights of this architecture; `file_sha256` tells their file's."""
         return None

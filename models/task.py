@@ -11,8 +11,7 @@ from models.errors import TaskConfigError, UnknownTaskError
 from models.plain import suggestion, validate_plain
 from models.task_config import Label, Positive, TaskConfig, refuse, repeated
 from models.text_task import EmbeddingTask, TextClassificationTask, TokenClassificationTask
-
-Pixels = Annotated[int, Field(gt=0, le=16384)]
+from models.vision_task import ImageSegmentationTask, ObjectDetectionTask, Pixels
 
 
 class ImageClassificationTask(TaskConfig):
@@ -136,6 +135,8 @@ Task = (
     | TextClassificationTask
     | EmbeddingTask
     | TokenClassificationTask
+    | ObjectDetectionTask
+    | ImageSegmentationTask
 )
 
 _TASKS: dict[str, type[Task]] = {
@@ -145,6 +146,8 @@ _TASKS: dict[str, type[Task]] = {
     "text_classification": TextClassificationTask,
     "embedding": EmbeddingTask,
     "token_classification": TokenClassificationTask,
+    "object_detection": ObjectDetectionTask,
+    "image_segmentation": ImageSegmentationTask,
 }
 
 

@@ -81,6 +81,11 @@ class LibraryArchitecture(Architecture):
         """Return what the builder is called with."""
         return {name: getattr(config, name) for name in config.model_fields_set}
 
+    def class_count(self, config: BaseModel) -> int | None:
+        """Return the `num_classes` that a config gives, None where that is left to the library."""
+        count = getattr(config, "num_classes", None) if "num_classes" in config.model_fields_set else None
+        return count if isinstance(count, int) else None
+
     @property
     def source_digest(self) -> None:
         """None: `library` says which version it is of."""
@@ -114,12 +119,6 @@ def library_architecture(
     build.__qualname__ = f"{function.__module__}.{function.__qualname__}"
     distribution = name.partition(":")[0]
     return kind(name, build, config, library=f"{distribution} {version(distribution)}")
-
-
-def class_count(config: BaseModel) -> int | None:
-    """Return the `num_classes` that a config gives, None where that is left to the library."""
-    count = getattr(config, "num_classes", None) if "num_classes" in config.model_fields_set else None
-    return count if isinstance(count, int) else None
 
 
 def _parameters(function: Callable[..., nn.Module]) -> Iterator[tuple[inspect.Parameter, object]]:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from models.architecture import KnownTask
 from models.errors import UnknownArchitectureError
-from models.libraries.builder import LibraryArchitecture, class_count, library_architecture
+from models.libraries.builder import LibraryArchitecture, library_architecture
 from models.libraries.close_names import close_names
 from models.libraries.torchvision_operators import import_torchvision
 
@@ -37,7 +37,7 @@ class TimmArchitecture(LibraryArchitecture):
             return None
         told = f"timm's pretrained_cfg of {pretrained.architecture}.{pretrained.tag}"
         known = task_fields(dataclasses.asdict(pretrained), config)
-        if class_count(config) in (None, pretrained.num_classes) and "labels" in known:
+        if self.class_count(config) in (None, pretrained.num_classes) and "labels" in known:
             return KnownTask(known, f"{told}, as there are its {pretrained.num_classes} classes")
         known.pop("labels", None)
         return KnownTask(known, f"{told}, the preprocessing alone")

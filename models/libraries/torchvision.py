@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from models.architecture import KnownTask
 from models.errors import UnknownArchitectureError
-from models.libraries.builder import LibraryArchitecture, class_count, library_architecture
+from models.libraries.builder import LibraryArchitecture, library_architecture
 from models.libraries.close_names import close_names
 from models.libraries.torchvision_operators import import_torchvision
 
@@ -28,7 +28,7 @@ class TorchvisionArchitecture(LibraryArchitecture):
 
         Their names end with how their files' SHA-256 begins; where none fits the first weights count.
         """
-        known = list(torchvision.models.get_model_weights(self.name.partition(":")[2]))
+        known = self._known_weights()
         if not known:
             return None
         own = next((each for each in known if file_sha256().startswith(_digest_start(each.url))), None)
@@ -40,9 +40,18 @@ class TorchvisionArchitecture(LibraryArchitecture):
         told = f"torchvision's {weights}"
         if own is not None:
             return KnownTask({**fields, "labels": labels}, f"{told}, whose SHA-256 this file has")
-        if class_count(config) in (None, len(labels)):
+        if self.class_count(config) == len(labels):
             return KnownTask({**fields, "labels": labels}, f"{told}, as there are its {len(labels)} classes")
         return KnownTask(fields, f"{told}, the preprocessing alone")
+
+    def class_count(self, config: BaseModel) -> int | None:
+        """Return the `num_classes` that the config gives, or else that torchvision's weights have."""
+        known = self._known_weights()
+        return super().class_count(config) or (len(known[0].meta["categories"]) if known else None)
+
+    def _known_weights(self) -> list[Any]:
+        name = self.name.partition(":")[2]
+        return [each for each in torchvision.models.get_model_weights(name) if "categories" in each.meta]
 
 
 def _digest_start(url: str) -> str:
@@ -62,6 +71,11 @@ def _fields(task: str, preset: Any) -> dict[str, Any] | None:  # noqa: ANN401 - 
             "mean": list(preset.mean),
             "std": list(preset.std),
         }
+    if task == "object_detection" and type(preset).__name__ == "ObjectDetection":
+        return {}
+    if task == "image_segmentation" and type(preset).__name__ == "SemanticSegmentation":
+        [resize] = preset.resize_size
+        return {"resize": resize, "mean": list(preset.mean), "std": list(preset.std)}
     return None
 
 

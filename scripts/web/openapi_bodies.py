@@ -10,6 +10,7 @@ from handlers.request import JSON_TYPE
 from scripts.manifest import TensorMetadata, VersionManifest
 
 Json = dict[str, Any]
+IMAGE_TASKS = ("image_classification", "object_detection", "image_segmentation")
 
 
 def prediction_request(manifest: VersionManifest) -> Json:
@@ -59,7 +60,7 @@ def inference_response(manifest: VersionManifest) -> Json:
 
 
 def _own_form(manifest: VersionManifest) -> Json:
-    if manifest.task == "image_classification":
+    if manifest.task in IMAGE_TASKS:
         image = {"type": "string", "contentMediaType": "image/*"}
         return {kind: {} for kind in IMAGE_TYPES} | {
             "multipart/form-data": {"schema": _object({"image": image})}

@@ -1,0 +1,129 @@
+"""Task `image_segmentation`: an image in; the class of each of its pixels out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from handlers.batch import Outputs
+from handlers.errors import ModuleMismatchError, NonFiniteOutputError
+from handlers.image_rows import ImageRowsHandler
+from handlers.images import resize_shortest
+from handlers.masks import write_mask
+from handlers.payload import Rows
+from handlers.schema import object_schema
+from models.vision_task import ImageSegmentationTask
+
+Sized = tuple[
+    Tensor, int, int
+]  # what the module gets (3, height, width), and the image's own height and width
+
+
+class ImageSegmentationHandler(ImageRowsHandler[ImageSegmentationTask]):
+    """The module gets images with their shortest side resized; masks are as large as the images came."""
+
+    task_class = ImageSegmentationTask
+
+    def configure(self, input_shape: tuple[int, ...] | None) -> None:
+        """Take mean and deviation to the device."""
+        super().configure(input_shape)
+        self.mean, self.std = (
+            torch.tensor(values, device=self.device).reshape(-1, 1, 1)
+            for values in (self.task.mean, self.task.std)
+        )
+
+    def resize(self, image: Image.Image) -> Image.Image:
+        """The image with its shortest side as long as the task says."""
+        return resize_shortest(image, self.task.resize)
+
+    def preprocess(self, rows: Rows) -> list[Sized]:
+        """Scale to 0..1 and standardise each channel."""
+        scaled = [row.pixels.to(self.device).float() / 255 for row in rows]
+        standardised = [((pixels - self.mean) / self.std).to(self.dtype) for pixels in scaled]
+        return [(pixels, row.height, row.width) for pixels, row in zip(standardised, rows, strict=True)]
+
+    def inference(self, inputs: Sequence[Sized]) -> list[NDArray[np.uint8]]:
+        """The class number of every pixel of each image, (height, width)."""
+        masks: list[NDArray[np.uint8]] = [np.empty((0, 0), np.uint8)] * len(inputs)
+        with torch.inference_mode():
+            for places in self.in_groups([pixels for pixels, _, _ in inputs]):
+                answer = self.module(torch.stack([inputs[place][0] for place in places]))
+                for place, logits in zip(places, self._logits(answer, len(places)), strict=True):
+                    masks[place] = _best_class(logits.float(), *inputs[place][1:])
+        return masks
+
+    def _logits(self, answer: Any, count: int) -> Tensor:  # noqa: ANN401 - whatever the module gives
+        logits = answer.get("out") if isinstance(answer, dict) else answer
+        expected = (count, len(self.task.labels))
+        if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.shape[:2] != expected:
+            found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ModuleMismatchError(
+                f"the module gives {found}; expected (images, classes, height, width), alone or as `out`, with one "
+                f"class per label: {len(self.task.labels)}"
+            )
+        return logits
+
+    def postprocess(self, outputs: Sequence[NDArray[np.uint8]]) -> Outputs:
+        """The masks as text, their sizes, and how many pixels there are of each class."""
+        counts = [np.bincount(mask.ravel(), minlength=len(self.task.labels)) for mask in outputs]
+        return {
+            "mask": np.array([write_mask(mask, self.task.mask) for mask in outputs], dtype=object),
+            "size": np.array([mask.shape for mask in outputs], dtype=np.int64),
+            "pixels": np.array(counts, dtype=np.int64),
+        }
+
+    def row_answers(self, outputs: Outputs) -> list[Any]:
+        """`{"height", "width", "classes": [{"label", "class", "pixels"}, …], "mask": …}` per image."""
+        return [
+            {
+                "height": height,
+                "width": width,
+                "classes": [
+                    {"class": number, "label": self.task.labels[number], "pixels": counts[number]}
+                    for number in np.flatnonzero(counts).tolist()
+                ],
+                "mask": {"png_b64": mask} if self.task.mask == "png" else {"runs": orjson.Fragment(mask)},
+            }
+            for mask, (height, width), counts in zip(
+                outputs["mask"], outputs["size"], outputs["pixels"], strict=True
+            )
+        ]
+
+    def output_schema(self) -> dict[str, Any]:
+        """The mask, its size, and the classes that are in it."""
+        count = {"type": "integer", "minimum": 1}
+        number = {"type": "integer", "minimum": 0, "maximum": len(self.task.labels) - 1}
+        found = object_schema(
+            {"class": number, "label": {"type": "string", "enum": self.task.labels}, "pixels": count}
+        )
+        run = {"type": "array", "prefixItems": [number, count], "minItems": 2, "maxItems": 2}
+        png = {"type": "string", "contentEncoding": "base64", "contentMediaType": "image/png"}
+        mask = {"png_b64": png} if self.task.mask == "png" else {"runs": {"type": "array", "items": run}}
+        return object_schema(
+            {
+                "height": count,
+                "width": count,
+                "classes": {"type": "array", "items": found, "minItems": 1},
+                "mask": object_schema(mask),
+            }
+        )
+
+
+def _best_class(logits: Tensor, height: int, width: int) -> NDArray[np.uint8]:
+    """The class of each pixel of logits (classes, h, w) at full size; class by class, to bound the memory."""
+    if not torch.isfinite(logits).all():
+        raise NonFiniteOutputError("The module's output is NaN or infinite. The checkpoint is at fault.")
+    best = torch.full((height, width), -torch.inf, device=logits.device)
+    mask = torch.zeros((height, width), dtype=torch.uint8, device=logits.device)
+    for number, own in enumerate(logits):
+        full = interpolate(own[None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]
+        mask[full > best] = number
+        best = torch.maximum(best, full)
+    result: NDArray[np.uint8] = mask.cpu().numpy()
+    return result
