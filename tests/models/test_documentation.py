@@ -1,4 +1,4 @@
-"""docs/checkpoints.md: its tables have every field there is, and its examples save what would be published.
+"""docs/checkpoints.md and architectures.md: tables have every field there is; examples save what could be published.
 
 docs/training.md: its examples run, and print what stands below them."""
 
@@ -13,7 +13,9 @@ from pydantic import BaseModel
 from models import (
     CategoricalFeature,
     ImageClassificationTask,
+    ImageSegmentationTask,
     NumericFeature,
+    ObjectDetectionTask,
     TabularTask,
     TensorTask,
     get_architecture,
@@ -22,6 +24,7 @@ from models import (
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 TEXT = (DOCS / "checkpoints.md").read_text()
+TABLES = TEXT + (DOCS / "architectures.md").read_text()
 DOCUMENTED = {
     "| `simple_net` |": [get_architecture("simple_net").config_class],
     "| `mlp` |": [get_architecture("mlp").config_class],
@@ -29,13 +32,15 @@ DOCUMENTED = {
     "| `TensorTask`, `tensor` |": [TensorTask],
     "| `TabularTask`, `tabular` |": [TabularTask],
     "| `ImageClassificationTask`, `image_classification` |": [ImageClassificationTask],
+    "| `ObjectDetectionTask`, `object_detection` |": [ObjectDetectionTask],
+    "| `ImageSegmentationTask`, `image_segmentation` |": [ImageSegmentationTask],
     "| feature |": [NumericFeature, CategoricalFeature],
 }
 
 
 @pytest.mark.parametrize("heading", DOCUMENTED)
 def test_every_field_is_in_its_table_and_nothing_else(heading: str) -> None:
-    table = TEXT[TEXT.index(heading) :].partition("\n\n")[0]
+    table = TABLES[TABLES.index(heading) :].partition("\n\n")[0]
     first_cells = [line.split("|")[1] for line in table.splitlines()[2:]]
     named = set(re.findall(r"`([a-z_]+)`", " ".join(first_cells)))
     assert named == {field for model in DOCUMENTED[heading] for field in fields_of(model)}

@@ -25,7 +25,9 @@ IMAGE = {
 
 
 def test_task_names():
-    assert {"image_classification", "tabular", "tensor", "text_classification"} <= set(task_names())
+    assert {"image_classification", "tabular", "tensor", "text_classification", "object_detection"} <= set(
+        task_names()
+    )
 
 
 def test_plain_data_and_typed_config_are_one_another():
@@ -54,7 +56,7 @@ def test_a_task_made_wrongly_says_everything_without_pydantic_speaking():
         "  height: got 0; input should be greater than 0",
         "  mode: got 'grey'; input should be 'greyscale' or 'rgb'",
         "  lables: is not a field here (did you mean 'labels'?); expected one of: task, labels, height, "
-        "width, mode, resize, mean, std, top_k",
+        "width, mode, resize, interpolation, mean, std, top_k",
     ]
     with pytest.raises(
         TaskConfigError, match="NumericFeature does not fit:\n  name: is missing\n  std: got 0"
