@@ -13,7 +13,7 @@ from models.errors import CheckpointContentError
 from scripts.errors import PublishError
 from scripts.publish import publish
 from scripts.source import Description, read_source
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 
 
 def source(
@@ -71,7 +71,7 @@ def test_labels_fewer_than_classes_are_refused_and_nothing_is_written(tmp_path: 
     with pytest.raises(PublishError) as caught:
         publish(
             file,
-            store=ModelStore(tmp_path / "store"),
+            store=LocalStore(tmp_path / "store"),
             name="net",
             version="1.0",
             architecture="torchvision:mobilenet_v3_small",
