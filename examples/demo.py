@@ -58,7 +58,7 @@ def prepare(demo: Demo, store: ModelStore) -> None:
 def find(demo: Demo, store: ModelStore) -> PublishedVersion | None:
     """Return the demo's version, if it is published."""
     try:
-        return store.get(demo.name, VERSION)
+        return store.obtain(demo.name, VERSION)
     except VersionNotFoundError:
         return None
 
@@ -68,7 +68,7 @@ def publish(demo: Demo, store: ModelStore) -> PublishedVersion:
     if not Path(demo.checkpoint).exists():
         run("python", sys.executable, demo.script, "--output", demo.checkpoint, "--resume")
     run("statehouse", str(COMMAND), "publish", demo.checkpoint, "--name", demo.name, "--version", VERSION)
-    return store.get(demo.name, VERSION)
+    return store.obtain(demo.name, VERSION)
 
 
 def write_sample(version: PublishedVersion, path: Path) -> None:

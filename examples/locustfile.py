@@ -24,7 +24,7 @@ NAME = os.environ.get("STATEHOUSE_NAME", "digits")
 
 STATUS = ControlClient(DEPLOYMENT).status()
 DEFAULT = next(row["version"] for row in STATUS["models"] if row["name"] == NAME and row["default"])
-GOLDEN = Project.of_deployment(DEPLOYMENT).store.get(NAME, DEFAULT).golden_path
+GOLDEN = Project.of_deployment(DEPLOYMENT).store.obtain(NAME, DEFAULT).golden_path
 BODIES = itertools.cycle(read_inputs(os.environ.get("STATEHOUSE_INPUT", "goldens").split(","), GOLDEN))
 
 

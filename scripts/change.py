@@ -130,6 +130,10 @@ class Change:
         """Report something that is no step."""
         self._report(Step("note", text, state="failed" if failed else "done"))
 
+    def progress(self, text: str) -> None:
+        """Report how far the step is that runs."""
+        self._report(Step("progress", text, state="begun"))
+
     async def count(self, name: str) -> None:
         """Count from now on how requests for a model end."""
         if name and name not in self._counted:

@@ -16,6 +16,7 @@ from scripts.durable import write_durably
 from scripts.errors import DeploymentContentError, DeploymentNotFoundError, DeploymentWriteError
 from scripts.names import ModelName, ModelVersion, version_order
 from scripts.store import NamedVersion
+from scripts.store.address import check_address, is_remote
 from scripts.validation import dotted, problems_of
 
 DEPLOYMENT_FILE = "deployment.yaml"
@@ -40,6 +41,7 @@ def _valid_address(address: str) -> str:
     return address
 
 
+StoreAddress = Annotated[str, Field(min_length=1), AfterValidator(check_address)]
 Address = Annotated[str, AfterValidator(_valid_address)]
 ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
 
@@ -77,11 +79,12 @@ class Listen(_Section):
 
 
 class Limits(_Section):
-    """Bounds on one request."""
+    """Bounds on one request, and on what this machine keeps."""
 
     max_request_bytes: int = Field(default=16 * 1024 * 1024, ge=1, le=2**31 - 1)
     request_timeout_seconds: int = Field(default=60, ge=1, le=3600)
     keep_free_bytes: int = Field(default=256 * 1024 * 1024, ge=0)  # memory that no new version may take
+    max_cache_bytes: int = Field(default=20 * 1024**3, ge=0)  # of fetched versions that nobody uses
 
 
 class LaneSettings(_Section):
@@ -154,15 +157,17 @@ class ModelDeployment(_Section):
 class Deployment(_Section):
     """Everything that the supervisor makes true."""
 
-    model_store: str = Field(default="model_store", min_length=1)
+    model_store: StoreAddress = "model_store"
     architectures: list[ModuleName] = []
     listen: Listen = Listen()
     limits: Limits = Limits()
     models: dict[ModelName, ModelDeployment] = {}
 
-    def store_folder(self, deployment_file: Path) -> Path:
-        """Return the model store's folder; a relative one is seen from the deployment file."""
-        return (deployment_file.parent / self.model_store).resolve()
+    def store_address(self, deployment_file: Path) -> str:
+        """Return where the model store is; a relative folder is seen from the deployment file."""
+        if is_remote(self.model_store):
+            return self.model_store
+        return str((deployment_file.parent / self.model_store).resolve())
 
 
 def read_deployment(path: Path) -> Deployment:

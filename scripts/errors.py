@@ -9,7 +9,13 @@
     │   ├── VersionFolderError         a version's folder is not as it was published
     │   ├── ManifestError              its version.json is not one that this Statehouse can read
     │   ├── VersionExistsError         another digest is published under this name and version
-    │   └── StoreWriteError            the store could not be written: full, read-only, not a folder
+    │   ├── StoreWriteError            the store could not be written: full, read-only, not a folder
+    │   ├── StoreAddressError          no store can be at this address, or what reads it is not installed
+    │   ├── StoreRefusedError          the store answers, and lets us not do this
+    │   ├── StoreAwayError             the store does not answer
+    │   ├── ChangedObjectError         an object was replaced while it was read
+    │   ├── TransferStoppedError       a transfer was stopped, because what wanted it was
+    │   └── CacheError                 the cache of fetched versions cannot be used
     ├── PublishError                   a checkpoint that may not become a version, with every reason
     ├── ExampleFileError               an --example file that cannot be a golden example
     ├── InspectTargetError             neither a file nor a version
@@ -70,6 +76,30 @@ class VersionExistsError(StoreError):
 
 class StoreWriteError(StoreError):
     """The model store could not be written."""
+
+
+class StoreAddressError(StoreError):
+    """No store can be at this address, or what reads it is not installed."""
+
+
+class StoreRefusedError(StoreError):
+    """The store answers, and lets us not do this."""
+
+
+class StoreAwayError(StoreError):
+    """The store does not answer."""
+
+
+class ChangedObjectError(StoreError):
+    """An object was replaced while it was read."""
+
+
+class TransferStoppedError(StoreError):
+    """A transfer was stopped, because what wanted it was."""
+
+
+class CacheError(StoreError):
+    """The cache of fetched versions cannot be used."""
 
 
 class PublishError(ProblemsError):

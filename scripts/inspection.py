@@ -23,7 +23,7 @@ from scripts.library_version import changed_library
 from scripts.manifest import MANIFEST_FILE
 from scripts.names import check_name, check_version, split_folder_name
 from scripts.source import Description, Identity, examine_source, prove, reasons
-from scripts.store import LocalStore, ModelStore, PublishedVersion
+from scripts.store import LocalStore, ModelStore, PublishedVersion, Tell, tell_nobody
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def inspect(
     task_config: Mapping[str, Any] | None = None,
     rename: Sequence[str] = (),
     architectures: Sequence[str] = (),
+    report: Tell = tell_nobody,
 ) -> Inspection:
     """Look at a checkpoint file, a version's folder, ``NAME-VERSION`` or ``NAME/VERSION``; a path goes first.
 
@@ -69,7 +70,7 @@ def inspect(
         return _inspect_checkpoint(path, description)
     if path.is_dir():
         return _inspect_version(target, LocalStore(path.absolute().parent), *_split(path.absolute().name))
-    return _inspect_version(target, store, *_split(target))
+    return _inspect_version(target, store, *_split(target), report)
 
 
 def _is_checkpoint_folder(path: Path) -> bool:
@@ -110,10 +111,12 @@ def _inspect_source(path: Path, checkpoint: Checkpoint, found: Inspection) -> No
         )
 
 
-def _inspect_version(target: str, store: ModelStore, name: str, version: str) -> Inspection:
+def _inspect_version(
+    target: str, store: ModelStore, name: str, version: str, report: Tell = tell_nobody
+) -> Inspection:
     found = Inspection(target, "version")
     try:
-        published = store.get(name, version)
+        published = store.obtain(name, version, report)
         found.facts.update(published.manifest.model_dump(mode="json"), folder=str(published.folder))
         store.verify(published)  # before the file is parsed
     except VersionFolderError as error:

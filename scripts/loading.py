@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from handlers.settings import FileIdentity, WorkerSettings
 from scripts.errors import ServerError, TorchServeError, VersionStartError
+from scripts.fetching import fetch
 from scripts.loaded_version import LoadedVersion, VersionState
 from scripts.runtime import RuntimeFolder
 from scripts.server_log import ServerLog
@@ -33,6 +34,7 @@ class VersionLoader:
         store: ModelStore,
         architectures: Sequence[str],
         response_timeout_seconds: int,
+        say: Callable[[str], None],
     ) -> None:
         self._runtime = runtime
         self._torchserve = torchserve
@@ -40,15 +42,16 @@ class VersionLoader:
         self._store = store
         self._architectures = list(architectures)
         self._response_timeout_seconds = response_timeout_seconds
+        self._say = say
 
     async def load(self, loaded: LoadedVersion) -> None:
         """Bring a version up; on return all workers of all its lanes have answered its golden examples.
 
-        Raises StoreError when its files are not as published, VersionStartError with the worker's
+        Raises StoreError when its files cannot be fetched or are not as published, VersionStartError with the worker's
         own reason when it cannot start. In both cases nothing of it is left in TorchServe.
         """
         began = time.monotonic()
-        loaded.published = self._store.get(loaded.name, loaded.version)
+        loaded.published = await self._fetch(loaded)
         # Reading and hashing the files takes seconds per gigabyte: never in the event loop.
         verified = await asyncio.to_thread(self._store.verify, loaded.published)
         identities = {name: FileIdentity(**identity._asdict()) for name, identity in verified.items()}
@@ -63,6 +66,16 @@ class VersionLoader:
             raise
         loaded.load_seconds = time.monotonic() - began
         loaded.state = VersionState.READY
+
+    async def _fetch(self, loaded: LoadedVersion) -> PublishedVersion:
+        what = f"{loaded.name} {loaded.version}"
+        if not self._store.fetches:
+            return self._store.get(loaded.name, loaded.version)
+        here = self._store.has(loaded.name, loaded.version)
+        published = await fetch(self._store, loaded.name, loaded.version, self._say)
+        where = f"is in the cache; {self._store.address} was not asked"
+        self._say(f"{what} {where if here else f'fetched from {self._store.address}'}")
+        return published
 
     def _prepare(self, loaded: LoadedVersion, lane: Lane, identities: dict[str, FileIdentity]) -> None:
         published = loaded.published

@@ -13,7 +13,7 @@ import yaml
 
 from scripts.deployment import Deployment, read_deployment
 from scripts.errors import ArgumentError, DeploymentNotFoundError
-from scripts.store import LocalStore, ModelStore
+from scripts.store import ModelStore, open_store
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,14 @@ class Project:
 
     store: ModelStore
     architectures: tuple[str, ...]
+    max_cache_bytes: int
 
     @classmethod
-    def of_deployment(cls, file: Path) -> Project:
-        """Read what ``file`` says, or take the defaults; modules beside it become importable."""
+    def of_deployment(cls, file: Path, store: str | None = None) -> Project:
+        """Read what ``file`` says, or take the defaults; modules beside it become importable.
+
+        ``store`` is another model store's address. Raises StoreAddressError.
+        """
         try:
             deployment = read_deployment(file)
         except DeploymentNotFoundError:
@@ -33,7 +37,9 @@ class Project:
         folder = str(file.resolve().parent)
         if folder not in sys.path:
             sys.path.insert(0, folder)
-        return cls(LocalStore(deployment.store_folder(file)), tuple(deployment.architectures))
+        address = store or deployment.store_address(file)
+        opened = open_store(address, max_cache_bytes=deployment.limits.max_cache_bytes)
+        return cls(opened, tuple(deployment.architectures), deployment.limits.max_cache_bytes)
 
     def modules_to_name(self, given: Sequence[str], architecture: str) -> list[str]:
         """Return what ``architectures`` of the deployment must say before its server can build this one.

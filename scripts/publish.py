@@ -28,6 +28,7 @@ class PublishResult:
     """The version in the store, and whether it was there before."""
 
     version: PublishedVersion
+    place: str  # where it is in the store
     already_published: bool
 
 
@@ -76,7 +77,8 @@ def publish(
     identity = Identity(name, version, source.digest())
     with store.writing(report):
         if _is_published(store, identity):
-            return PublishResult(store.obtain(name, version, report), already_published=True)
+            published = store.obtain(name, version, report)
+            return PublishResult(published, store.place(name, version), already_published=True)
         with store.draft(name, version, report) as draft:
             handler, golden = _prove(source, examples, identity, report)
             report("writing the version")
@@ -85,7 +87,9 @@ def publish(
             manifest = write_golden_and_manifest(draft, written, handler, golden, identity)
     published = store.obtain(name, version, report)
     # Another may have published the same at the same time, and been there first.
-    return PublishResult(published, already_published=published.manifest != manifest)
+    return PublishResult(
+        published, store.place(name, version), already_published=published.manifest != manifest
+    )
 
 
 def _is_published(store: ModelStore, identity: Identity) -> bool:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from scripts.architecture_modules import refuse_missing_modules
 from scripts.control_server import control_app
 from scripts.deployment import Deployment, Limits, deployment_from_store, read_deployment, write_deployment
-from scripts.errors import DeploymentNotFoundError
+from scripts.errors import ArgumentError, DeploymentNotFoundError, StoreAddressError
 from scripts.healing import Healer
 from scripts.interrupted import Interrupted, close_interrupted, settle_interrupted
 from scripts.local_http import LocalServer, unix_listener
@@ -21,30 +21,53 @@ from scripts.memory import default_settings
 from scripts.reader import reader_app
 from scripts.runtime import RuntimeFolder, SupervisorLock
 from scripts.steps import Report, Step
-from scripts.store import LocalStore
+from scripts.store import open_store
+from scripts.store.address import check_address, is_remote
 from scripts.supervisor import Supervisor
 
 Told = TypeVar("Told")
 
 
-def deployment_to_serve(file: Path, report: Report) -> Deployment:
+def deployment_to_serve(file: Path, report: Report, store: str | None = None) -> Deployment:
     """Return the deployment in ``file``; when there is none, make one of each name's highest version.
 
-    Folders of the store that are no versions are reported and left out.
+    ``store`` is the model store's address if not the usual folder. Folders of the store that are no versions are
+    reported and left out. Raises ArgumentError when there is a deployment, with another store.
     """
     try:
-        return read_deployment(file)
+        deployment = read_deployment(file)
     except DeploymentNotFoundError:
-        found = LocalStore(file.parent / Deployment().model_store).scan()
+        address = _address(store) if store else Deployment().model_store
+        empty = Deployment.model_validate({"model_store": address})
+        found = open_store(empty.store_address(file), max_cache_bytes=empty.limits.max_cache_bytes).scan()
         for refused in found.refused:
             report(Step("store", str(refused), state="failed"))
         keep_free_bytes = Limits().keep_free_bytes
         deployment = deployment_from_store(
-            found.versions, settings_of=lambda count: default_settings(count, keep_free_bytes)
+            found.versions,
+            model_store=address,
+            settings_of=lambda count: default_settings(count, keep_free_bytes),
         )
         write_deployment(file, deployment)
         report(Step("deployment", f"{file} made of the highest version of each name"))
         return deployment
+    if store and Deployment(model_store=_address(store)).store_address(file) != deployment.store_address(
+        file
+    ):
+        raise ArgumentError(
+            f"{file} says model_store: {deployment.model_store}, and --store says {store}. Leave --store out, "
+            "change the file, or name another with --deployment."
+        )
+    return deployment
+
+
+def _address(store: str) -> str:
+    """Return a store's address as a deployment file has it: a folder is given as seen from here."""
+    try:
+        address = check_address(store)
+    except ValueError as error:
+        raise StoreAddressError(f"{error}.") from error
+    return address if is_remote(address) else str(Path(address).absolute())
 
 
 def serve(
@@ -54,6 +77,7 @@ def serve(
     say: Callable[[str], None],
     on_ready: Callable[[Supervisor, list[str]], None],
     log_requests: bool = False,
+    store: str | None = None,
 ) -> None:
     """Serve until SIGINT or SIGTERM.
 
@@ -66,7 +90,7 @@ def serve(
     with SupervisorLock(runtime):
         try:
             interrupted = settle_interrupted(deployment_file, report)
-            deployment = deployment_to_serve(deployment_file, report)
+            deployment = deployment_to_serve(deployment_file, report, store)
             refuse_missing_modules(deployment.architectures, deployment_file)
             runtime.clean()
             runtime.make_folders()

@@ -36,7 +36,7 @@ from scripts.problems import Problems, RequestLog
 from scripts.runtime import RuntimeFolder
 from scripts.server_log import ServerLog
 from scripts.steps import Report, Step
-from scripts.store import LocalStore, ModelStore
+from scripts.store import open_store
 from scripts.torchserve import LaneStatus, TorchServe
 
 # Callers of /ready, /status and the like share one look at TorchServe within this time.
@@ -67,7 +67,9 @@ class Supervisor:
             reader=address_of(self.reader_listener),
             grpc=concrete("grpc", deployment.listen.grpc),
         )
-        self.store: ModelStore = LocalStore(deployment.store_folder(deployment_file))
+        self.store = open_store(
+            deployment.store_address(deployment_file), max_cache_bytes=deployment.limits.max_cache_bytes
+        )
         self.metrics = WorkerMetrics(runtime.metrics)
         self.changing = asyncio.Lock()
         self.versions: dict[tuple[str, str], LoadedVersion] = {}
@@ -110,6 +112,7 @@ class Supervisor:
             store=self.store,
             architectures=deployment.architectures,
             response_timeout_seconds=limits.request_timeout_seconds,
+            say=say,
         )
 
     # -- start and stop
@@ -269,6 +272,7 @@ class Supervisor:
         loaded = self.versions.pop((name, version), None)
         if loaded is not None:
             shutil.rmtree(self.runtime.metrics / f"{name}-{version}", ignore_errors=True)
+            self.store.keep_only(self.versions.keys())
             self.problems.forget(name, version)
             self.traffic.begin(name, version, self._generations[name, version] + 1)
 

@@ -13,6 +13,7 @@ from scripts.deployment import Deployment, VersionSettings
 from scripts.desired import holds, settings_for, with_default, without
 from scripts.drain import drain
 from scripts.errors import ChangeError, ServerEndedError
+from scripts.fetching import fetch
 from scripts.golden_requests import send_golden_requests
 from scripts.judge import Limits
 from scripts.loaded_version import LoadedVersion, VersionState
@@ -140,6 +141,7 @@ async def bring_up(
     settings = settings or settings_for(supervisor.deployment, name, version)
     if settings is None:
         settings = default_settings(1, supervisor.deployment.limits.keep_free_bytes)
+    await _fetch(change, version)
     change.entry["to"] = change.described(version)
     if check_memory:
         refuse_if_too_large(supervisor, name, version, settings)
@@ -151,6 +153,14 @@ async def bring_up(
             if not holds(supervisor.deployment, name, version):
                 supervisor.forget(name, version)
             raise
+
+
+async def _fetch(change: Change, version: str) -> None:
+    """Bring a version to this machine that is only in the store."""
+    store, name = change.supervisor.store, change.name
+    if not store.has(name, version) and store.fetches:
+        async with change.step("fetch", f"{name} {version} fetched from {store.address}"):
+            await fetch(store, name, version, change.progress)
 
 
 async def _verify(change: Change, loaded: LoadedVersion) -> None:

@@ -19,6 +19,14 @@ DeploymentFile = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+Store = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="FOLDER|URL",
+        help="The model store, if not the deployment's: s3://bucket/prefix, …",
+    ),
+]
 Name = Annotated[
     str, typer.Argument(metavar="NAME", autocompletion=completion.names, help="The model's name.")
 ]

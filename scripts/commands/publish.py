@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from scripts.commands import completion
-from scripts.commands.options import DEPLOYMENT, EXIT_FAILED, AsJson, DeploymentFile
+from scripts.commands.options import DEPLOYMENT, EXIT_FAILED, AsJson, DeploymentFile, Store
 from scripts.terminal import console
 
 app = typer.Typer()
@@ -89,6 +89,7 @@ def publish(
         ),
     ] = None,
     architectures: Architectures = None,
+    store: Store = None,
     deployment: DeploymentFile = DEPLOYMENT,
     as_json: AsJson = False,
 ) -> None:
@@ -101,7 +102,7 @@ def publish(
     from scripts.rename_rules import read_rules
     from scripts.sizes import parse_size
 
-    project = Project.of_deployment(deployment)
+    project = Project.of_deployment(deployment, store)
     rules = read_rules(rename or ())
     with console.Progress(shown=not as_json) as progress:
         from scripts.publish import publish as publish_version
@@ -149,6 +150,7 @@ def inspect(
     task_config: TaskConfig = None,
     rename: Rename = None,
     architectures: Architectures = None,
+    store: Store = None,
     deployment: DeploymentFile = DEPLOYMENT,
     as_json: AsJson = False,
 ) -> None:
@@ -159,7 +161,7 @@ def inspect(
     from scripts.project import Project, read_mapping
     from scripts.rename_rules import read_rules
 
-    project = Project.of_deployment(deployment)
+    project = Project.of_deployment(deployment, store)
     rules = read_rules(rename or ())
     with console.Progress(shown=not as_json) as progress:
         progress.step(f"reading {target}")
@@ -174,6 +176,7 @@ def inspect(
             task_config=read_mapping("--task-config", task_config),
             rename=rules,
             architectures=(*project.architectures, *(architectures or ())),
+            report=progress.step,
         )
     if as_json:
         console.print_json(found.to_plain())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts import __version__
-from scripts.commands.options import DEPLOYMENT, AsJson, DeploymentFile
+from scripts.commands.options import DEPLOYMENT, AsJson, DeploymentFile, Store
 from scripts.control import ControlClient
 from scripts.terminal import console
 
@@ -20,6 +20,7 @@ app = typer.Typer()
 
 @app.command(epilog="Example: statehouse serve --deployment deployment.yaml")
 def serve(
+    store: Store = None,
     deployment: DeploymentFile = DEPLOYMENT,
     log_requests: Annotated[
         bool, typer.Option("--log-requests", help="Write down every request, not only the problems.")
@@ -28,7 +29,8 @@ def serve(
 ) -> None:
     """Serve a deployment until Ctrl-C, which drains and stops.
 
-    Without a deployment file, one is made of the highest version of each name in ./model_store.
+    Without a deployment file, one is made of the highest version of each name in ./model_store,
+    or in --store.
     Requests that were not answered well go to deployment.problems.jsonl, a line each.
     With --json, one line is printed once the server is up.
     """
@@ -65,6 +67,7 @@ def serve(
         say=console.print_server_line,
         on_ready=on_ready,
         log_requests=log_requests,
+        store=store,
     )
 
 

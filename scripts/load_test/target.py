@@ -84,7 +84,7 @@ def plan_for(
     client = ControlClient(deployment_file)
     status = client.status()
     golden_version = _served_version(status, name, version)
-    published = Project.of_deployment(deployment_file).store.get(name, golden_version)
+    published = Project.of_deployment(deployment_file).store.obtain(name, golden_version)
     bodies = read_inputs(inputs, published.golden_path)
     if grpc:
         plan = _grpc_plan(client, status, name, version, bodies, arrivals)

@@ -11,7 +11,7 @@ from scripts.errors import VersionFolderError
 from scripts.manifest import VersionManifest
 from scripts.names import folder_name, version_order
 from scripts.store.draft import draft_version, store_lock
-from scripts.store.folder import exists, read_folder
+from scripts.store.folder import read_folder
 from scripts.store.shape import ModelStore, Tell, tell_nobody
 from scripts.store.version import PublishedVersion, StoreListing
 
@@ -35,7 +35,7 @@ class LocalStore(ModelStore):
 
     def find(self, name: str, version: str) -> VersionManifest | None:
         """See ModelStore."""
-        if not exists(self.folder / folder_name(name, version)):
+        if not self.has(name, version):
             return None
         published = self.get(name, version)
         self.verify(published)
@@ -62,7 +62,7 @@ class LocalStore(ModelStore):
     def keep_only(self, versions: Collection[tuple[str, str]]) -> None:
         """Nothing is held: what is published stays."""
 
-    def _not_found(self, name: str, version: str) -> str:
+    def _not_here(self, name: str, version: str) -> str:
         folders = [folder.name for folder in self._folders()]
         same_name = [folder for folder in folders if folder.rpartition("-")[0] == name]
         return (

@@ -27,21 +27,30 @@ def tell_nobody(text: str) -> None:
 class ModelStore(ABC):
     """Published versions, told apart by name and version."""
 
+    fetches = False  # whether versions are anywhere but on this machine
+
     def __init__(self, address: str, folder: Path) -> None:
         self.address = address
         self.folder = folder
 
+    def place(self, name: str, version: str) -> str:
+        """Return where a version is in the store, for people."""
+        return f"{self.address}/{folder_name(name, version)}"
+
     # -- what is on this machine: no network, ever
+
+    def has(self, name: str, version: str) -> bool:
+        """Whether a version is on this machine."""
+        return exists(self.folder / folder_name(name, version))
 
     def get(self, name: str, version: str) -> PublishedVersion:
         """Return a version that is on this machine.
 
         Raises NameRuleError, VersionNotFoundError (it lists what there is) or VersionFolderError.
         """
-        folder = self.folder / folder_name(name, version)
-        if not exists(folder):
-            raise VersionNotFoundError(self._not_found(name, version))
-        return read_folder(folder)
+        if not self.has(name, version):
+            raise VersionNotFoundError(self._not_here(name, version))
+        return read_folder(self.folder / folder_name(name, version))
 
     def verify(self, version: PublishedVersion) -> dict[str, FileIdentity]:
         """Read every file and compare its SHA-256 with the manifest's.
@@ -59,7 +68,7 @@ class ModelStore(ABC):
         return identity_of_version(version)
 
     @abstractmethod
-    def _not_found(self, name: str, version: str) -> str:
+    def _not_here(self, name: str, version: str) -> str:
         """Return what to say where a version is not on this machine."""
 
     # -- the store itself

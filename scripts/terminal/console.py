@@ -31,6 +31,7 @@ if not out.is_terminal:
 _running = Status("", console=err)  # the step that runs, on a terminal
 atexit.register(_running.stop)  # however the command ends: a spinner hides the cursor
 
+_TOLD_AS_THEY_RUN = ("wait", "progress")
 _STEP_MARKS = {"done": ("✓", "green"), "failed": ("✗", "red")}
 GOLDEN_SOURCES = {
     "checkpoint": "from the checkpoint",
@@ -74,9 +75,10 @@ def print_step(step: Step) -> None:
     """Print one step of the supervisor's as it happens: what runs is a spinner, what is done a line."""
     if step.state == "begun":
         if err.is_terminal:
-            _running.update(Text(step.text if step.name == "wait" else f"{step.name} …", style="dim"))
+            told = step.text if step.name in _TOLD_AS_THEY_RUN else f"{step.name} …"
+            _running.update(Text(told, style="dim"))
             _running.start()
-        elif step.name == "wait":
+        elif step.name in _TOLD_AS_THEY_RUN:
             say(f"  · {step.text}", err)
         return
     _running.stop()
@@ -218,6 +220,7 @@ def published_facts(result: PublishResult) -> dict[str, Any]:
         "name": manifest.name,
         "version": manifest.version,
         "digest": manifest.digest,
+        "place": result.place,
         "folder": str(result.version.folder),
         "already_published": result.already_published,
         "golden": manifest.golden.model_dump(),
@@ -233,7 +236,7 @@ def print_published(result: PublishResult, unnamed_modules: list[str]) -> None:
     manifest = result.version.manifest
     known = "was published already" if result.already_published else "published"
     golden = f"{manifest.golden.count} golden example{'s' if manifest.golden.count != 1 else ''}"
-    what = f"{manifest.name} {manifest.version} {known}: {result.version.folder}"
+    what = f"{manifest.name} {manifest.version} {known}: {result.place}"
     say(Text.assemble(("✓ ", "green"), what))
     say(f"  {manifest.architecture}, {manifest.parameter_count:,} parameters, task {manifest.task}")
     say(f"  {golden} ({GOLDEN_SOURCES[manifest.golden.source]})")

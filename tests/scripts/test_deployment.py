@@ -61,7 +61,7 @@ def test_reads_versions_as_they_are_written(path):
 
 def test_the_store_is_seen_from_the_file(path):
     path.write_text(EXAMPLE)
-    assert read_deployment(path).store_folder(path) == path.parent / "store"
+    assert read_deployment(path).store_address(path) == str(path.parent / "store")
 
 
 def test_reads_what_it_wrote(path):

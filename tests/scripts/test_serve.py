@@ -1,0 +1,30 @@
+"""Which deployment is served, and from which store."""
+
+import pytest
+
+from scripts.deployment import read_deployment
+from scripts.errors import ArgumentError
+from scripts.serve import deployment_to_serve
+
+
+def test_a_deployment_is_made_of_another_store(tmp_path, make_version, store_folder):
+    make_version("digits", "1.0")
+    make_version("digits", "1.1")
+    file, steps = tmp_path / "elsewhere" / "deployment.yaml", []
+    file.parent.mkdir()
+    made = deployment_to_serve(file, steps.append, str(store_folder))
+    assert made == read_deployment(file)
+    assert made.model_store == str(store_folder)
+    assert made.models["digits"].default == "1.1"
+
+
+def test_a_deployment_that_says_another_store_is_not_overruled(tmp_path, monkeypatch):
+    file = tmp_path / "deployment.yaml"
+    file.write_text("model_store: s3://bucket/models")
+    same = deployment_to_serve(file, print, "s3://bucket/models/")
+    assert same.model_store == "s3://bucket/models"
+    with pytest.raises(ArgumentError, match=r"says model_store: s3://bucket/models, and --store says other"):
+        deployment_to_serve(file, print, "other")
+    file.write_text("model_store: store")
+    monkeypatch.chdir(tmp_path)
+    assert deployment_to_serve(file, print, "store").model_store == "store"
