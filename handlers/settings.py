@@ -2,9 +2,9 @@
 
 import stat
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from handlers.errors import ChangedFilesError, WorkerSettingsError
 
@@ -41,6 +41,12 @@ class WorkerSettings(BaseModel):
     metrics_folder: str
     failure_file: str
 
+    @model_validator(mode="after")
+    def _the_checkpoint_is_among_the_files(self) -> Self:
+        if self.checkpoint not in self.files:
+            raise ValueError(f"checkpoint {self.checkpoint!r} is not among the files {sorted(self.files)}")
+        return self
+
     @property
     def checkpoint_path(self) -> Path:
         """The checkpoint inside the version folder."""
@@ -67,6 +73,8 @@ def check_identity(settings: WorkerSettings) -> None:
     Raises ChangedFilesError that names every file which is missing, extra, no plain file, or another one.
     """
     folder = Path(settings.version_folder)
+    if folder.is_symlink():
+        raise ChangedFilesError(f"the version folder {folder} is a link; a version is a folder of its own")
     try:
         found = {entry.name: entry.lstat() for entry in folder.iterdir()}
     except OSError as error:

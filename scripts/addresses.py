@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from scripts.deployment import split_address
 from scripts.errors import ServerStartError
+from scripts.listening import split_address
 
 
 @dataclass(frozen=True)
@@ -16,11 +16,13 @@ class Addresses:
     front: tuple[str, int]
     reader: tuple[str, int]
     grpc: tuple[str, int]
+    front_has_tls: bool = False
 
     def url(self, which: str) -> str:
-        """Return ``http://host:port`` of ``front`` or ``reader``."""
+        """Return ``http://host:port`` of ``front`` or ``reader``; ``https://`` where it speaks TLS."""
         host, port = getattr(self, which)
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "https" if which == "front" and self.front_has_tls else "http"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def listener(what: str, address: str) -> socket.socket:

@@ -46,7 +46,7 @@ def plan(current: Deployment, wanted: Deployment) -> list[PlannedStep]:
     """
     fixed = [
         each
-        for each in ("model_store", "architectures", "listen", "limits")
+        for each in ("model_store", "architectures", "listen", "access", "limits")
         if getattr(current, each) != getattr(wanted, each)
     ]
     if fixed:

@@ -14,7 +14,7 @@ import typer
 
 from models.errors import ProblemsError, StatehouseError
 from scripts import __version__
-from scripts.commands import cache, changes, load_test, publish, requests, serve, tune
+from scripts.commands import cache, changes, key, load_test, publish, requests, serve, tune
 from scripts.commands.options import EXIT_FAILED
 from scripts.errors import ArgumentError, CommandError, NotServingError
 from scripts.terminal import console
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 for group in (publish, serve, requests, load_test, changes, tune, cache):
     app.add_typer(group.app)
+app.add_typer(key.app, name="key")
 
 
 def main() -> None:

@@ -39,18 +39,23 @@ class ControlClient:
         """Return what `apply` would do; CommandError when the edited file cannot be applied."""
         return list(self._get("/plan")["plan"])
 
+    def client_keys(self) -> list[Json]:
+        """Return the clients that have keys, and their limits."""
+        return list(self._get("/keys")["clients"])
+
+    def change_key(self, action: str, client: str, **wanted: Any) -> Json:  # noqa: ANN401 - JSON
+        """Add, rotate, limit or revoke a client's key; CommandError has the reason why not."""
+        asked = {"client": client, **wanted, **_author()}
+        with self._client() as http:
+            return _answer_in(self._asked(lambda: http.post(f"/keys/{action}", json=asked)))
+
     def change(self, kind: str, on_step: Report, **wanted: Any) -> Json:  # noqa: ANN401 - JSON
         """Ask for a change and follow its steps; CommandError has the supervisor's reason."""
-        author = {"user": user_name(), "host": socket.gethostname()}
-        return self._change(f"/changes/{kind}", wanted | author, on_step)
+        return self._change(f"/changes/{kind}", wanted | _author(), on_step)
 
     def _get(self, path: str) -> Json:
         with self._client() as client:
-            response = self._asked(lambda: client.get(path))
-        answer = dict(response.json())
-        if response.is_error:
-            raise CommandError(answer["message"])
-        return answer
+            return _answer_in(self._asked(lambda: client.get(path)))
 
     def _change(self, path: str, wanted: Json, on_step: Report) -> Json:
         def lines() -> Json:
@@ -90,6 +95,17 @@ class ControlClient:
             ) from None
         except httpx.TransportError as error:
             raise CommandError(f"The supervisor ended while it was asked: {error}.") from error
+
+
+def _answer_in(response: httpx.Response) -> Json:
+    answer = dict(response.json())
+    if response.is_error:
+        raise CommandError(answer["message"])
+    return answer
+
+
+def _author() -> Json:
+    return {"user": user_name(), "host": socket.gethostname()}
 
 
 def user_name() -> str:

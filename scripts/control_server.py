@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from models.errors import StatehouseError
+from scripts.access.control import key_routes
 from scripts.apply import apply, read_plan
 from scripts.change import Asked, Change, run_change
 from scripts.change_request import ChangeRequest, retired, run_with, scaled
@@ -44,7 +45,9 @@ def control_app(supervisor: Supervisor) -> Starlette:
             Route("/token", control.token),
             Route("/plan", control.plan),
             Route("/changes/{kind}", control.change, methods=["POST"]),
-        ]
+            *key_routes(supervisor),
+        ],
+        exception_handlers={StatehouseError: _refused},
     )
 
 
@@ -57,16 +60,10 @@ class _Control:
         return JSONResponse(await status_of(self._supervisor))
 
     async def token(self, request: Request) -> Response:
-        try:
-            return JSONResponse({"inference": self._supervisor.torchserve.inference_token()})
-        except StatehouseError as error:
-            return _refusal(error, 409)
+        return JSONResponse({"inference": self._supervisor.torchserve.inference_token()})
 
     async def plan(self, request: Request) -> Response:
-        try:
-            _, steps = read_plan(self._supervisor)
-        except StatehouseError as error:
-            return _refusal(error, 409)
+        _, steps = read_plan(self._supervisor)
         return JSONResponse({"plan": [step.text for step in steps]})
 
     async def change(self, request: Request) -> Response:
@@ -129,6 +126,11 @@ class _Control:
         task.add_done_callback(self._running.discard)
         while (line := await lines.get()) is not None:
             yield json.dumps(line) + "\n"
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StatehouseError)  # noqa: S101 - registered for nothing else
+    return _refusal(error, 409)
 
 
 def _refusal(error: StatehouseError, status: int) -> Response:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from handlers.settings import Optimization
+from scripts.deployment_section import Section
 from scripts.deployment_text import Location, ReadText, read_text
 from scripts.durable import write_durably
 from scripts.errors import DeploymentContentError, DeploymentNotFoundError, DeploymentWriteError
+from scripts.listening import Access, Listen, exposed
 from scripts.names import ModelName, ModelVersion, version_order
 from scripts.store import NamedVersion
 from scripts.store.address import check_address, is_remote
@@ -25,60 +26,11 @@ HEADER = (
     "# The desired state. `statehouse` writes this file: comments of yours do not survive its next change.\n"
 )
 
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Return host and port of ``host:port`` (``[::1]:8080`` for IPv6); ValueError when it is not one."""
-    found = _ADDRESS.fullmatch(address)
-    if not found or int(found[2]) > 65535:
-        raise ValueError(f"{address!r} is not an address; expected HOST:PORT, like '127.0.0.1:8080'")
-    return found[1].strip("[]"), int(found[2])
-
-
-def _valid_address(address: str) -> str:
-    split_address(address)
-    return address
-
-
 StoreAddress = Annotated[str, Field(min_length=1), AfterValidator(check_address)]
-Address = Annotated[str, AfterValidator(_valid_address)]
 ModuleName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")]
 
 
-class _Section(BaseModel):
-    """A part of the file; one that is left empty means its defaults."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _empty_values_mean_defaults(cls, data: Any) -> Any:  # noqa: ANN401 - before validation it is anything
-        if data is None:
-            return {}
-        if not isinstance(data, dict):
-            return data
-        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
-
-
-class Listen(_Section):
-    """Where the servers listen, ``host:port``; port 0 means any that is free."""
-
-    front: Address = "127.0.0.1:8080"
-    reader: Address = "127.0.0.1:8090"
-    grpc: Address = "127.0.0.1:7070"
-
-    @model_validator(mode="after")
-    def _addresses_differ(self) -> Self:
-        fixed = [
-            address for address in (self.front, self.reader, self.grpc) if split_address(address)[1] != 0
-        ]
-        if len(set(fixed)) != len(fixed):
-            raise ValueError("front, reader and grpc must listen on different addresses")
-        return self
-
-
-class Limits(_Section):
+class Limits(Section):
     """Bounds on one request, and on what this machine keeps."""
 
     max_request_bytes: int = Field(default=16 * 1024 * 1024, ge=1, le=2**31 - 1)
@@ -87,7 +39,7 @@ class Limits(_Section):
     max_cache_bytes: int = Field(default=20 * 1024**3, ge=0)  # of fetched versions that nobody uses
 
 
-class LaneSettings(_Section):
+class LaneSettings(Section):
     """One lane of a version: workers of its own, that take batches of one size."""
 
     batch_size: int = Field(default=8, ge=1, le=1024)
@@ -111,7 +63,7 @@ DEFAULT_LANES = (
 )
 
 
-class VersionSettings(_Section):
+class VersionSettings(Section):
     """How one version is run on this machine."""
 
     workers: int = Field(default=1, ge=1, le=256)  # of each lane
@@ -140,7 +92,7 @@ class VersionSettings(_Section):
         return self
 
 
-class ModelDeployment(_Section):
+class ModelDeployment(Section):
     """The loaded versions of one name, and which of them answers when none is named."""
 
     default: ModelVersion
@@ -154,14 +106,22 @@ class ModelDeployment(_Section):
         return self
 
 
-class Deployment(_Section):
+class Deployment(Section):
     """Everything that the supervisor makes true."""
 
     model_store: StoreAddress = "model_store"
-    architectures: list[ModuleName] = []
+    architectures: list[ModuleName] = Field(default_factory=list)
     listen: Listen = Listen()
+    access: Access = Access()
     limits: Limits = Limits()
-    models: dict[ModelName, ModelDeployment] = {}
+    models: dict[ModelName, ModelDeployment] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _nothing_is_exposed(self) -> Self:
+        problems = list(exposed(self.listen, self.access))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
     def store_address(self, deployment_file: Path) -> str:
         """Return where the model store is; a relative folder is seen from the deployment file."""

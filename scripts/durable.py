@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace ``path`` with ``content``: written beside it, synced, renamed, the rename synced.
 
     Raises OSError; then ``path`` is as it was.
@@ -18,7 +18,7 @@ def write_durably(path: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), 0o644)
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         beside.replace(path)
     except BaseException:

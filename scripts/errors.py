@@ -39,6 +39,8 @@
         │   ├── GoldenRequestError         a version did not give its golden answers by its own URL
         │   ├── ShadowError                the new version answered too many requests otherwise
         │   └── RolledBackError            the new version was worse; the old one serves again
+        ├── CertificateError           the front's certificate, or its private key, cannot be used
+        ├── ClientKeysError            the clients' keys cannot be read, or not be changed as asked
         ├── NotServingError            no supervisor runs for this deployment
         └── CommandError               the supervisor could not do what a command asked of it
 
@@ -160,6 +162,14 @@ class FrontError(ServerError):
 
 class VersionStartError(ServerError):
     """A version's workers could not start."""
+
+
+class CertificateError(ServerError):
+    """The front's certificate, or its private key, cannot be used."""
+
+
+class ClientKeysError(ServerError):
+    """The clients' keys cannot be read, or not be changed as asked."""
 
 
 class NotServingError(ServerError):

@@ -11,12 +11,15 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import httpx
+
 from scripts.child_process import LineSink
 from scripts.errors import FrontError, ServerStartError
+from scripts.local_http import unix_listener
 from scripts.metrics.front_statistics import FrontStatistics, read_statistics
 from scripts.runtime import RuntimeFolder
 from scripts.server_process import ServerProcess
@@ -35,10 +38,25 @@ BEARABLE_PERCENT = 80
 # Answers that took less than this part of it say nothing of a queue.
 LONG_PART = 8
 LOADING, DOWN = "loading", "down"
-MAPS = DEFAULTS, LANES, DIGESTS, TOKEN, RETIRED, CANARIES, SHARES, WATCHED = (
+MAPS = (
+    DEFAULTS,
+    LANES,
+    DIGESTS,
+    TOKEN,
+    RETIRED,
+    CANARIES,
+    SHARES,
+    WATCHED,
+    KEYS,
+    RATES,
+    CONCURRENCY,
+    READERS,
+) = (
     *("defaults", "lanes", "digests", "token"),
     *("retired", "canaries", "shares", "watched"),
+    *("keys", "rates", "concurrency", "readers"),
 )
+CLIENT_MAPS = (RATES, CONCURRENCY, READERS, KEYS)  # keys last: who has one has limits already
 
 
 class FrontMap:
@@ -68,12 +86,20 @@ class Front:
         request_timeout_seconds: int,
         on_line: LineSink,
         log_requests: bool = False,
+        has_certificate: bool = False,
+        asks_for_keys: bool = False,
     ) -> None:
         self._runtime = runtime
         self._supervisor_address = supervisor_address
         self._max_request_bytes = max_request_bytes
         self._request_timeout_seconds = request_timeout_seconds
-        self._log_requests = log_requests
+        self._settings = {
+            "STATEHOUSE_LOG_REQUESTS": log_requests,
+            "STATEHOUSE_CERTIFICATE": has_certificate and str(runtime.certificate),
+            "STATEHOUSE_KEYS": asks_for_keys,
+        }
+        # Where this user's own requests come in. It stays ours, as the clients' listener does.
+        self._own_listener: socket.socket | None = None
         self.process = ServerProcess("HAProxy", on_line)
         # Who knows it may send requests that no metric counts: golden ones.
         self.uncounted_secret = secrets.token_hex(16)
@@ -88,23 +114,34 @@ class Front:
         """
         for entries in self._maps.values():
             entries.write()
+        self._own_listener = self._own_listener or unix_listener(self._runtime.own_socket)
+        listeners = [listener.fileno(), self._own_listener.fileno()]
         await self.process.start(
             [_binary(), "-db", "-f", str(CONFIG_FILE)],
             cwd=self._runtime.path,
-            env=self._environment(listener.fileno()),
-            pass_fds=[listener.fileno()],
+            env=self._environment(*listeners),
+            pass_fds=listeners,
             answers=self._answers,
             timeout_seconds=START_TIMEOUT_SECONDS,
         )
 
     async def drain(self) -> None:
         """Stop accepting, let what is in flight be answered (STOP_SECONDS at most), and end."""
+        if self._own_listener is not None:
+            self._own_listener.close()
         await self.process.stop(with_signal=signal.SIGUSR1, grace_seconds=STOP_SECONDS + 2)
 
-    def _environment(self, listener: int) -> dict[str, str]:
+    def own_client(self, *, timeout_seconds: float) -> httpx.AsyncClient:
+        """Return a client that asks as clients do, but for TLS and a key."""
+        transport = httpx.AsyncHTTPTransport(uds=str(self._runtime.own_socket))
+        return httpx.AsyncClient(transport=transport, base_url="http://front", timeout=timeout_seconds)
+
+    def _environment(self, listener: int, own_listener: int) -> dict[str, str]:
         runtime = self._runtime
-        asked = {"STATEHOUSE_LOG_REQUESTS": "yes"} if self._log_requests else {}
-        return asked | {
+        chosen = {
+            name: "yes" if value is True else str(value) for name, value in self._settings.items() if value
+        }
+        return chosen | {
             "PATH": os.defpath,
             "STATEHOUSE_ABSURD_REQUEST_BYTES": str(ABSURD_FACTOR * self._max_request_bytes),
             "STATEHOUSE_AGAIN": str(runtime.again_socket),
@@ -116,6 +153,7 @@ class Front:
             "STATEHOUSE_LUA": str(LUA_FILE),
             "STATEHOUSE_MAPS": str(runtime.maps),
             "STATEHOUSE_MAX_REQUEST_BYTES": str(self._max_request_bytes),
+            "STATEHOUSE_OWN_LISTENER": str(own_listener),
             "STATEHOUSE_OUTCOMES": str(runtime.outcomes_socket),
             "STATEHOUSE_REQUEST_SECONDS": str(self._request_timeout_seconds),
             "STATEHOUSE_STOP_SECONDS": str(STOP_SECONDS),
@@ -200,6 +238,39 @@ class Front:
         await self._remove(SHARES, name)
         await self._remove(CANARIES, name)
 
+    # -- whom it lets in
+
+    async def set_clients(self, wanted: Mapping[str, Mapping[str, str]]) -> None:
+        """Let in the clients of ``wanted``, entries of CLIENT_MAPS, and no others from now on."""
+        for name in reversed(CLIENT_MAPS):
+            for key in [each for each in self._maps[name].entries if each not in wanted[name]]:
+                await self._remove(name, key)
+        for name in CLIENT_MAPS:
+            for key, value in wanted[name].items():
+                if self._maps[name].entries.get(key) != value:
+                    await self._set(name, key, value)
+
+    def know_clients(self, wanted: Mapping[str, Mapping[str, str]]) -> None:
+        """Let in the clients of ``wanted`` from the next start on."""
+        for name in CLIENT_MAPS:
+            self._maps[name].entries = dict(wanted[name])
+
+    async def set_certificate(self, pem: str) -> None:
+        """Show ``pem`` to who connects from now on; connections that there are go on.
+
+        Raises FrontError, and then nothing has changed, when HAProxy cannot use it.
+        """
+        file = self._runtime.certificate
+        lines = "\n".join(line for line in pem.splitlines() if line.strip())  # an empty one ends the command
+        answers = [await self._ask(f"set ssl cert {file} <<\n{lines}\n")]
+        if "ransaction" in answers[0]:
+            answers.append(await self._ask(f"commit ssl cert {file}"))
+        if "Success" not in answers[-1]:
+            await self._ask(f"abort ssl cert {file}")
+            raise FrontError(f"HAProxy cannot use the certificate: {' '.join(answers[-1].split())}")
+
+    # -- what it tells
+
     async def watch(self, name: str) -> None:
         """Have the outcome of every request for ``name`` sent to the outcomes socket."""
         await self._set(WATCHED, name, "watched")
@@ -217,10 +288,12 @@ class Front:
     async def statistics(self) -> FrontStatistics | None:
         """Return what it has counted; None while it is not there."""
         try:
-            stat, table = [await self._ask_now(f"show {what}") for what in ("stat", "table inflight")]
+            shown = [
+                await self._ask_now(f"show {what}") for what in ("stat", "table inflight", "table clients")
+            ]
         except (FileNotFoundError, ConnectionError):
             return None
-        return read_statistics(stat, table)
+        return read_statistics(*shown)
 
     async def _set(self, map_name: str, key: str, value: str) -> None:
         front_map = self._maps[map_name]

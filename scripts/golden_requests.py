@@ -23,9 +23,9 @@ async def send_golden_requests(supervisor: Supervisor, loaded: LoadedVersion) ->
         raise GoldenRequestError(f"{loaded.name} {loaded.version} is not loaded.")
     golden = read_golden(loaded.published.golden_path)
     tolerance = _tolerance(golden.tolerances, loaded.device, loaded.published.manifest.dtypes)
-    url = f"{supervisor.addresses.url('front')}/predictions/{loaded.name}/{loaded.version}"
+    url = f"/predictions/{loaded.name}/{loaded.version}"
     problems: list[str] = []
-    async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+    async with supervisor.front.own_client(timeout_seconds=TIMEOUT_SECONDS) as client:
         for index, example in enumerate(golden.examples):
             headers = {
                 "content-type": example.content_type,

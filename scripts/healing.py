@@ -54,6 +54,7 @@ class Healer:
                 self._keep_the_fork_server,
                 self._keep_requests_waiting,
                 self._keep_the_versions,
+                self._keep_the_certificate,
             ):
                 group.create_task(self._again_and_again(keep))
 
@@ -106,6 +107,14 @@ class Healer:
         self._say(f"the fork server ended with exit code {code}; workers start the long way meanwhile")
         await self._until_it_works(supervisor.torchserve.start_fork_server)
         self._say("the fork server is back", ok=True)
+
+    async def _keep_the_certificate(self) -> None:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            if await self._supervisor.gate.renew_the_certificate(self._supervisor.front):
+                self._say("the renewed certificate is shown from now on", ok=True)
+        except ServerError as error:
+            self._say(str(error))
 
     async def _until_it_works(self, start: Callable[[], Awaitable[None]]) -> None:
         pause_seconds = 0.5

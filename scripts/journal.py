@@ -66,15 +66,27 @@ class Journal:
         Raises DeploymentWriteError when the line cannot be written; then it is with the next one that can.
         """
         self._unwritten.append(entry)
+        try:
+            self._append_unwritten()
+        finally:
+            # Last: whoever is killed between the two has written the line, and `pending` knows it.
+            self._noted = None
+            self.pending_file.unlink(missing_ok=True)
+
+    def append(self, entry: Entry) -> None:
+        """Append what was never pending: it was done at once.
+
+        Raises DeploymentWriteError when it cannot be written; then it is with the next line that can.
+        """
+        self._unwritten.append(entry)
+        self._append_unwritten()
+
+    def _append_unwritten(self) -> None:
         lines = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in self._unwritten)
         try:
             self._append(lines.encode())
         except OSError as error:
             raise not_written(self.history_file, error) from error
-        finally:
-            # Last: whoever is killed between the two has written the line, and `pending` knows it.
-            self._noted = None
-            self.pending_file.unlink(missing_ok=True)
         self._unwritten.clear()
 
     def _append(self, lines: bytes) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
+from scripts.door import Door
 from scripts.errors import CommandError
 
 # By their first bytes; what none of these fits is sent as float32 little-endian.
@@ -48,16 +49,17 @@ def content_type_of(body: bytes) -> str:
     return "application/json" if is_json else OCTET_STREAM
 
 
-def predict(front_url: str, target: str, body: bytes, *, timeout_seconds: float) -> httpx.Response:
+def predict(door: Door, target: str, body: bytes, *, timeout_seconds: float) -> httpx.Response:
     """Send one request to ``NAME`` or ``NAME/VERSION`` through the front.
 
     Raises CommandError when no answer comes; an answer of any status is returned.
     """
-    url = f"{front_url}/predictions/{quote(target)}"
+    url = f"{door.url}/predictions/{quote(target)}"
+    headers = {"content-type": content_type_of(body)} | door.headers
+    transport = httpx.HTTPTransport(uds=str(door.socket) if door.socket else None, verify=door.tls() or False)
     try:
-        return httpx.post(
-            url, content=body, headers={"content-type": content_type_of(body)}, timeout=timeout_seconds
-        )
+        with httpx.Client(transport=transport, timeout=timeout_seconds) as client:
+            return client.post(url, content=body, headers=headers)
     except httpx.TimeoutException:
         raise CommandError(f"{url} gave no answer within {timeout_seconds:g} s.") from None
     except httpx.TransportError as error:

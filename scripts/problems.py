@@ -34,6 +34,9 @@ class Problem(NamedTuple):
 # What the front, or TorchServe behind it, answers by itself.
 OF_NO_VERSION = (
     ("400", "bad-http"),
+    ("401", "no-key"),
+    ("401", "unknown-key"),
+    ("403", "not-allowed"),
     ("404", "no-such-path"),
     ("404", "no-such-model"),
     ("404", "no-such-version"),
@@ -41,6 +44,8 @@ OF_NO_VERSION = (
     ("408", "request-timeout"),
     ("410", "retired"),
     ("413", "too-large"),
+    ("429", "too-fast"),
+    ("429", "too-many"),
     ("431", "headers-too-large"),
     ("502", "no-answer"),
     ("503", "unavailable"),
@@ -148,6 +153,7 @@ def line_of(end: RequestEnd) -> dict[str, Any]:
         "event": "problem" if end.is_problem else "request",
         "status": end.status if end.status > 0 else None,
         **problem,
+        **({"client": end.client} if end.client else {}),
         "model": end.name or None,
         "version": end.version or None,
         "request_id": end.request_id or None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FIELDS = 11
+FIELDS = 12
 CLIENT_GONE = "client-gone"
 OTHER = "other"
 _ABSENT = "-"
@@ -22,6 +22,7 @@ class RequestEnd:
     problem: str
     request_id: str
     trace_id: str
+    client: str  # whose key it had; empty where none is asked for
     name: str
     version: str
     method: str

@@ -92,6 +92,16 @@ class RuntimeFolder:
         return self.path / "again.sock"
 
     @property
+    def own_socket(self) -> Path:
+        """The front's, for requests of this user's own."""
+        return self.path / "own.sock"
+
+    @property
+    def certificate(self) -> Path:
+        """What the front shows: a copy, so that a broken renewal is never read by one that starts again."""
+        return self.path / "certificate.pem"
+
+    @property
     def inference_socket(self) -> Path:
         """TorchServe's inference API."""
         return self.path / "inference.sock"

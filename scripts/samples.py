@@ -21,10 +21,12 @@ def curl_lines(
     *,
     front_url: str,
     folder: Path,
+    asks_for_keys: bool = False,
 ) -> list[str]:
     """Return a curl line for each name whose default works."""
+    key = ' -H "Authorization: Bearer $STATEHOUSE_KEY"' if asks_for_keys else ""
     return [
-        curl_line(loaded.published, front_url=front_url, folder=folder)
+        curl_line(loaded.published, front_url=front_url, folder=folder) + key
         for loaded in versions
         if loaded.works and loaded.published is not None and default_of(loaded.name) == loaded.version
     ]

@@ -122,8 +122,8 @@ async def _send_all(
 ) -> None:
     supervisor = change.supervisor
     headers = {UNCOUNTED_HEADER: supervisor.front.uncounted_secret}
-    base_url = supervisor.addresses.url("front")
-    async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=TIMEOUT_SECONDS) as client:
+    async with supervisor.front.own_client(timeout_seconds=TIMEOUT_SECONDS) as client:
+        client.headers.update(headers)
         for index, (told, body) in enumerate(bodies):
             # In turn, so that neither is always the one that warms up the path.
             order = (old, new) if index % 2 == 0 else (new, old)

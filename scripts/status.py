@@ -25,6 +25,8 @@ async def status_of(supervisor: Supervisor) -> Json:
         "deployment": str(supervisor.deployment_file),
         "model_store": str(supervisor.store.address),
         "front": supervisor.addresses.url("front"),
+        "certificate": str(supervisor.runtime.certificate) if supervisor.gate.has_certificate else None,
+        "own_socket": str(supervisor.runtime.own_socket) if supervisor.gate.asks_for_keys else None,
         "reader": supervisor.addresses.url("reader"),
         "grpc": f"{host}:{port}",
         "log": str(supervisor.runtime.path / "servers.log"),

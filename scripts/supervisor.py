@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import StatehouseError
+from scripts.access.gate import Gate
 from scripts.addresses import Addresses, address_of, concrete, listener
 from scripts.change_counts import ChangeCounts
 from scripts.deployment import (
@@ -59,6 +60,7 @@ class Supervisor:
         self.deployment_file = deployment_file
         self.deployment = deployment
         self.runtime = runtime
+        self.gate = Gate(deployment_file, deployment.access, runtime)
         self.log = ServerLog(runtime.path / "servers.log", say)
         self.front_listener = listener("front", deployment.listen.front)
         self.reader_listener = listener("reader", deployment.listen.reader)
@@ -66,6 +68,7 @@ class Supervisor:
             front=address_of(self.front_listener),
             reader=address_of(self.reader_listener),
             grpc=concrete("grpc", deployment.listen.grpc),
+            front_has_tls=self.gate.has_certificate,
         )
         self.store = open_store(
             deployment.store_address(deployment_file), max_cache_bytes=deployment.limits.max_cache_bytes
@@ -104,7 +107,10 @@ class Supervisor:
             request_timeout_seconds=limits.request_timeout_seconds,
             on_line=self.log.front_line,
             log_requests=log_requests,
+            has_certificate=self.gate.has_certificate,
+            asks_for_keys=self.gate.asks_for_keys,
         )
+        self.gate.tell_before_its_start(self.front)
         self.loader = VersionLoader(
             runtime,
             self.torchserve,

@@ -97,6 +97,15 @@ def load_test(
         bool,
         typer.Option("--grpc", rich_help_panel=_WHAT, help="Over TorchServe's gRPC; needs the extra grpc."),
     ] = False,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--key-file",
+            metavar="FILE",
+            rich_help_panel=_WHAT,
+            help="Has the key to send, where keys are asked for; or set STATEHOUSE_KEY.",
+        ),
+    ] = None,
     timeout_seconds: Annotated[
         float,
         typer.Option(
@@ -186,6 +195,7 @@ def load_test(
     Conditions of --fail-if: p50, p90, p99, p99.9, max, gap (the longest time without an answer), errors
     (anything but a 2xx), timeouts, unsent, rate. Ctrl-C ends a load early, with what it found so far.
     """
+    from scripts.door import key_from
     from scripts.load_test import command
     from scripts.load_test.fail_if import parse_conditions
     from scripts.load_test.target import ArrivalOptions
@@ -200,6 +210,7 @@ def load_test(
         inputs=tuple(inputs or ()),
         timeout_seconds=timeout_seconds,
         grpc=grpc,
+        key=key_from(key_file),
         processes=processes,
         conditions=parse_conditions(fail_if or ()),
         html=html,

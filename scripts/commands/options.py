@@ -48,6 +48,14 @@ Inputs = Annotated[
         help="A body's file, a folder of them, JSON lines (.jsonl), or goldens, the default; repeatable.",
     ),
 ]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        metavar="FILE",
+        help="Has the key to send, where keys are asked for; or set STATEHOUSE_KEY.",
+    ),
+]
 EXIT_FAILED = 1
 DEPLOYMENT = Path(completion.DEFAULT_DEPLOYMENT)
 

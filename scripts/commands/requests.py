@@ -6,8 +6,17 @@ from typing import Annotated
 
 import typer
 
-from scripts.commands.options import DEPLOYMENT, EXIT_FAILED, AsJson, DeploymentFile, Target, seconds_of
+from scripts.commands.options import (
+    DEPLOYMENT,
+    EXIT_FAILED,
+    AsJson,
+    DeploymentFile,
+    KeyFile,
+    Target,
+    seconds_of,
+)
 from scripts.control import ControlClient
+from scripts.door import Door, key_from
 from scripts.terminal import console
 
 app = typer.Typer()
@@ -17,6 +26,7 @@ app = typer.Typer()
 def predict(
     target: Target,
     given: Annotated[str, typer.Argument(metavar="INPUT", help="A file, '-' for standard input, or JSON.")],
+    key_file: KeyFile = None,
     deployment: DeploymentFile = DEPLOYMENT,
     timeout_seconds: Annotated[
         float,
@@ -26,12 +36,15 @@ def predict(
     ] = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Send one request through the front and print the answer."""
+    """Send one request through the front and print the answer.
+
+    Where keys are asked for, it is sent with the one given; without one over this user's private socket.
+    """
     from scripts import predict as predicting
 
     body = predicting.read_input(given)
-    front_url = ControlClient(deployment).status()["front"]
-    response = predicting.predict(front_url, target, body, timeout_seconds=timeout_seconds)
+    door = Door.of(ControlClient(deployment).status(), key_from(key_file))
+    response = predicting.predict(door, target, body, timeout_seconds=timeout_seconds)
     answer = predicting.answer_in(response)
     if as_json:
         console.print_json(

@@ -56,8 +56,11 @@ def serve(
             supervisor.front.default_of,
             front_url=supervisor.addresses.url("front"),
             folder=supervisor.runtime.path / "samples",
+            asks_for_keys=supervisor.gate.asks_for_keys,
         )
         console.print_ready(supervisor.addresses, missing, lines)
+        if supervisor.gate.asks_for_keys and not supervisor.gate.keys.clients:
+            console.say("No client has a key yet, so all are refused: statehouse key add CLIENT", console.err)
 
     if not as_json:
         console.err.print(f"Statehouse {__version__} · {deployment}")

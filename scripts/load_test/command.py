@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class LoadOptions:
     inputs: tuple[str, ...] = ()
     timeout_seconds: float = 10.0
     grpc: bool = False
+    key: str | None = field(default=None, repr=False)
     processes: int = 1
     conditions: tuple[Condition, ...] = ()
     html: Path | None = None
@@ -56,6 +57,7 @@ class LoadOptions:
             inputs=self.inputs,
             timeout_seconds=self.timeout_seconds,
             grpc=self.grpc,
+            key=self.key,
         )
 
     def run(self, plan: LoadPlan, title: str = "", during: DuringCommand | None = None) -> LoadResult:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from scripts.door import Door
 from scripts.load_test.arrivals import ClosedLoop, OpenLoop
 from scripts.load_test.errors import LoadPlanError
 
@@ -47,6 +48,7 @@ class LoadPlan:
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     max_wait_seconds: float | None = None
     grpc: GrpcCall | None = None
+    door: Door | None = None  # where TLS, a key or a private socket is the way in
 
     def __post_init__(self) -> None:
         problems = [*self._target_problems(), *self.arrivals.problems()]
@@ -72,10 +74,19 @@ class LoadPlan:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return cls(host, port, path, tuple(bodies), arrivals)
 
+    @classmethod
+    def for_door(
+        cls, door: Door, path: str, bodies: Sequence[Body], arrivals: OpenLoop | ClosedLoop
+    ) -> LoadPlan:
+        """Return a plan for ``path`` behind the front's door."""
+        plan = cls.for_url(f"http://{urlsplit(door.url).netloc}{path}", bodies, arrivals)
+        return replace(plan, door=door)
+
     @property
     def url(self) -> str:
         """Where the requests go."""
-        return f"{'grpc' if self.grpc else 'http'}://{self._authority}{self.path}"
+        scheme = "https" if self.door and self.door.certificate else "http"
+        return f"{'grpc' if self.grpc else scheme}://{self._authority}{self.path}"
 
     @property
     def waiting_seconds(self) -> float:
@@ -97,8 +108,12 @@ class LoadPlan:
     def _encode(self, body: Body) -> bytes:
         head = (
             f"POST {self.path} HTTP/1.1\r\nhost: {self._authority}\r\nuser-agent: statehouse-load-test\r\n"
-            f"content-type: {body.content_type}\r\ncontent-length: {len(body.content)}\r\n\r\n"
+            f"content-type: {body.content_type}\r\ncontent-length: {len(body.content)}\r\n"
         )
+        head += (
+            "".join(f"{name}: {value}\r\n" for name, value in self.door.headers.items()) if self.door else ""
+        )
+        head += "\r\n"
         return head.encode("latin-1") + body.content
 
     def _target_problems(self) -> list[str]:

@@ -126,15 +126,25 @@ def _driver(plan: LoadPlan, recorder: Recorder, pool: Pool, share: Share, *, is_
 
 
 async def _connector(plan: LoadPlan) -> Connect:
+    loop = asyncio.get_running_loop()
+    door = plan.door
+    if door is not None and door.socket is not None:
+        path = str(door.socket)
+
+        async def connect_privately(owner: ConnectionOwner) -> HttpConnection:
+            _, connection = await loop.create_unix_connection(lambda: HttpConnection(owner), path)
+            return connection
+
+        return connect_privately
     address = await _resolve(plan)
     if plan.grpc is not None:
         from scripts.load_test.grpc_connection import grpc_connector  # late: it needs the extra
 
         return grpc_connector(address, plan.grpc)
-    loop = asyncio.get_running_loop()
+    tls = door.tls() if door is not None else None
 
     async def connect(owner: ConnectionOwner) -> HttpConnection:
-        _, connection = await loop.create_connection(lambda: HttpConnection(owner), *address[:2])
+        _, connection = await loop.create_connection(lambda: HttpConnection(owner), *address[:2], ssl=tls)
         return connection
 
     return connect

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.control import ControlClient
+from scripts.door import Door
 from scripts.errors import ArgumentError, CommandError
 from scripts.load_test.arrivals import ClosedLoop, Constant, OpenLoop, Poisson, Ramp
 from scripts.load_test.errors import GrpcMissingError
@@ -71,6 +72,7 @@ def plan_for(
     inputs: Sequence[str] = (),
     timeout_seconds: float,
     grpc: bool = False,
+    key: str | None = None,
 ) -> LoadPlan:
     """Return the load on ``NAME`` or ``NAME/VERSION``: the inputs given, or the version's golden examples.
 
@@ -89,7 +91,7 @@ def plan_for(
     if grpc:
         plan = _grpc_plan(client, status, name, version, bodies, arrivals)
     else:
-        plan = LoadPlan.for_url(f"{status['front']}/predictions/{target}", bodies, arrivals)
+        plan = LoadPlan.for_door(Door.of(status, key), f"/predictions/{target}", bodies, arrivals)
     return replace(plan, timeout_seconds=timeout_seconds)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from scripts.metrics.traffic import CLIENT_OUTCOMES
 from scripts.supervisor import Supervisor
 
 LABELS = ["model", "version"]
@@ -43,6 +44,8 @@ def front_metrics(supervisor: Supervisor) -> Iterator[Metric]:
     for problem, count in supervisor.problems.counts(list(supervisor.versions)).items():
         problems.add_metric(problem, count)
     yield problems
+    if supervisor.gate.asks_for_keys:
+        yield _by_client(supervisor)
 
 
 def _moment(supervisor: Supervisor) -> Iterator[Metric]:
@@ -67,3 +70,15 @@ def _by_version(supervisor: Supervisor) -> Iterator[Metric]:
         in_flight.add_metric(key, supervisor.traffic.in_flight(*key))
     yield requests
     yield in_flight
+
+
+def _by_client(supervisor: Supervisor) -> Metric:
+    requests = CounterMetricFamily(
+        "statehouse_front_client_requests",
+        "Requests with the key of a client: accepted, or refused by its limits.",
+        labels=["client", "outcome"],
+    )
+    for client in supervisor.gate.keys.clients:
+        for outcome in CLIENT_OUTCOMES:
+            requests.add_metric([client, outcome], supervisor.traffic.of_client(client, outcome))
+    return requests

@@ -12,6 +12,9 @@ _TRACKED = re.compile(
     r"key=(?P<name>[^/\s]+)/(?P<version>[^/\s]+)-g(?P<generation>\d+)/(?P<how>default|explicit) "
     r"use=(?P<in_flight>\d+) .*\bhttp_req_cnt=(?P<requests>\d+)"
 )
+_CLIENT = re.compile(
+    r"key=(?P<name>\S+) use=(?P<in_flight>\d+) .*\bgpc0=(?P<accepted>\d+) gpc1=(?P<refused>\d+)"
+)
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
 
 
@@ -22,6 +25,14 @@ class Tracked(NamedTuple):
     version: str
     generation: int
     how: str
+
+
+class ClientRequests(NamedTuple):
+    """What one client has sent: let through, refused by its limits, and without an answer yet."""
+
+    accepted: int
+    refused: int
+    in_flight: int
 
 
 @dataclass(frozen=True)
@@ -35,10 +46,11 @@ class FrontStatistics:
     queued: int
     requests: dict[Tracked, int]
     in_flight: dict[Tracked, int]
+    clients: dict[str, ClientRequests]
 
 
-def read_statistics(stat: str, table: str) -> FrontStatistics:
-    """Read the answers to ``show stat`` and to ``show table inflight``."""
+def read_statistics(stat: str, table: str, clients_table: str) -> FrontStatistics:
+    """Read the answers to ``show stat``, ``show table inflight`` and ``show table clients``."""
     rows = {
         (row["pxname"], row["svname"]): row for row in csv.DictReader(stat.removeprefix("# ").splitlines())
     }
@@ -61,8 +73,17 @@ def read_statistics(stat: str, table: str) -> FrontStatistics:
         queued=int(served["qcur"]),
         requests={key: int(found["requests"]) for key, found in tracked},
         in_flight={key: int(found["in_flight"]) for key, found in tracked},
+        clients=_clients(clients_table),
     )
 
 
 def _key(found: re.Match[str]) -> Tracked:
     return Tracked(found["name"], found["version"], int(found["generation"]), found["how"])
+
+
+def _clients(table: str) -> dict[str, ClientRequests]:
+    found = filter(None, map(_CLIENT.search, table.splitlines()))
+    return {
+        each["name"]: ClientRequests(int(each["accepted"]), int(each["refused"]), int(each["in_flight"]))
+        for each in found
+    }

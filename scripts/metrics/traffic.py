@@ -7,6 +7,7 @@ from scripts.metrics.growing import Growing
 from scripts.metrics.torchserve import Measured
 
 Key = tuple[str, str]
+CLIENT_OUTCOMES = ("accepted", "refused")
 
 
 class Traffic:
@@ -19,6 +20,7 @@ class Traffic:
         self.front_now: dict[str, int] = {}
         self._requests: Growing[Tracked] = Growing()
         self._in_flight: dict[Tracked, int] = {}
+        self._clients: Growing[tuple[str, str]] = Growing()
         self._measured: Growing[Measured] = Growing()
         self._since: dict[Key, int] = {}
 
@@ -37,6 +39,9 @@ class Traffic:
         }
         self._requests.take(statistics.requests)
         self._in_flight = statistics.in_flight
+        for outcome in CLIENT_OUTCOMES:
+            counts = {(name, outcome): getattr(each, outcome) for name, each in statistics.clients.items()}
+            self._clients.take(counts)
 
     def take_torchserve(self, measured: dict[Measured, float]) -> None:
         """Take a look at TorchServe."""
@@ -51,6 +56,10 @@ class Traffic:
         return sum(
             count for each, count in self._in_flight.items() if (each.name, each.version) == (name, version)
         )
+
+    def of_client(self, client: str, outcome: str) -> float:
+        """Return how many requests of a client were ``accepted``, or ``refused`` by its limits."""
+        return self._clients[client, outcome]
 
     def torchserve(self, figure: str, name: str, version: str) -> float:
         """Return one of TorchServe's figures of a version, in seconds where it is a time."""

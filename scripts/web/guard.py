@@ -1,4 +1,4 @@
-"""Who may look: programs and browsers of this machine, unless the reader was opened to others on purpose.
+"""Who may look: programs and browsers of this machine.
 
 The journal says who changed what. So a page of somebody else's must not read it through a name of its own that
 leads here (DNS rebinding), nor a client for whom a proxy asks.
@@ -6,11 +6,11 @@ leads here (DNS rebinding), nor a client for whom a proxy asks.
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from scripts.listening import is_loopback
 
 CLIENT_HEADER = "x-statehouse-client"  # the front says there whom it asks for
 FORWARDED_HEADERS = ("forwarded", "x-forwarded-for")
@@ -19,9 +19,8 @@ FORWARDED_HEADERS = ("forwarded", "x-forwarded-for")
 class ForThisMachine:
     """Lets through whom an application is for. The reader's other paths tell nothing about people and need none."""
 
-    def __init__(self, app: ASGIApp, *, reader_host: str) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._reader_is_open = not _is_loopback(reader_host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse with 403."""
@@ -32,9 +31,7 @@ class ForThisMachine:
 
     def _refusal(self, headers: Headers) -> str | None:
         client = headers.get(CLIENT_HEADER)
-        if client is None and self._reader_is_open:
-            return None
-        if client is not None and not _is_loopback(client):
+        if client is not None and not is_loopback(client):
             return f"This is shown to its own machine only, and {client} is another."
         forwarded = next((name for name in FORWARDED_HEADERS if name in headers), None)
         if forwarded:
@@ -42,18 +39,9 @@ class ForThisMachine:
                 f"This is shown to its own machine only, not through a proxy (there is a header {forwarded})."
             )
         host = _without_port(headers.get("host", ""))
-        if not _is_loopback(host):
+        if not is_loopback(host):
             return f"This is shown to its own machine only, and {host or 'no host'!r} is not its name."
         return None
-
-
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _without_port(host: str) -> str:

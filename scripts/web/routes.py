@@ -27,7 +27,7 @@ PATHS = {
 def web_routes(supervisor: Supervisor, described: Sequence[BaseRoute]) -> list[BaseRoute]:
     """Return the console's routes; its page finds ``described``, the reader's own, beside its data."""
     data, page = ConsoleData(supervisor), Page()
-    about_people = Middleware(ForThisMachine, reader_host=supervisor.addresses.reader[0])
+    about_people = Middleware(ForThisMachine)
     told = [
         Route("/status", data.status, middleware=[about_people]),
         Route("/live", data.live, middleware=[about_people]),

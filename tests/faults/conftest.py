@@ -15,6 +15,7 @@ import torch
 from models.checkpoint import save_checkpoint
 from models.example import Example
 from models.task import TensorTask
+from scripts.control import ControlClient
 from scripts.publish import publish
 from scripts.store import LocalStore
 from tests.e2e.server import Server
@@ -73,6 +74,11 @@ class FaultyServer(Server):
         answer = self.ask(name)
         assert answer.status_code == 200, answer.text
         return answer.headers["x-model-version"]
+
+    def status(self) -> dict[str, Any]:
+        return ControlClient(
+            self.deployment_file
+        ).status()  # as `statehouse status --json`, without its start
 
     def history(self) -> list[dict[str, Any]]:
         return self.run_json("history")

@@ -3,22 +3,21 @@ import pytest
 from scripts.deployment import (
     Deployment,
     LaneSettings,
-    Listen,
     ModelDeployment,
     VersionSettings,
     deployment_from_store,
     read_deployment,
-    split_address,
     write_deployment,
 )
 from scripts.errors import DeploymentContentError, DeploymentNotFoundError
+from scripts.listening import Listen, split_address
 from scripts.store import LocalStore
 
 EXAMPLE = """\
 model_store: store
 architectures: [my_nets]
 listen:
-  front: 0.0.0.0:80
+  front: 127.0.0.2:80
 limits:
   request_timeout_seconds: 5
 models:
@@ -54,7 +53,7 @@ def test_reads_versions_as_they_are_written(path):
         "1.9": VersionSettings(),
         "1.10": VersionSettings(workers=2, lanes=(LaneSettings(batch_size=32),)),
     }
-    assert deployment.listen == Listen(front="0.0.0.0:80")
+    assert deployment.listen == Listen(front="127.0.0.2:80")
     assert deployment.limits.request_timeout_seconds == 5
     assert deployment.architectures == ["my_nets"]
 

@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from scripts.access.certificate import Certificate
 from scripts.front import Front
 from scripts.local_http import LocalServer, unix_listener
 from scripts.metrics.front_statistics import Tracked
@@ -67,7 +68,15 @@ async def told(request: Request) -> Response:
 class RunningFront:
     """A front with both of its upstreams, in an event loop of their own thread."""
 
-    def __init__(self, folder: Path, *, request_timeout_seconds: int = 1, log_requests: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        request_timeout_seconds: int = 1,
+        log_requests: bool = False,
+        certificate: Path | None = None,
+        asks_for_keys: bool = False,
+    ) -> None:
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
         self.runtime = RuntimeFolder(folder / "r")
@@ -91,10 +100,16 @@ class RunningFront:
             request_timeout_seconds=request_timeout_seconds,
             on_line=lambda line: None,
             log_requests=log_requests,
+            has_certificate=certificate is not None,
+            asks_for_keys=asks_for_keys,
         )
+        if certificate is not None:
+            Certificate([certificate], self.runtime.certificate).take()
         for start in (self.upstream.start(), self.supervisor.start(), self.front.start(self.listener)):
             self.do(start)
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.listener.getsockname()[1]}")
+        scheme = "https" if certificate is not None else "http"
+        url = f"{scheme}://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.client = httpx.Client(base_url=url, verify=False)
 
     def do(self, coroutine: Any) -> Any:
         future: Future[Any] = asyncio.run_coroutine_threadsafe(coroutine, self.loop)

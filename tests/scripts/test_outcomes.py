@@ -36,11 +36,11 @@ def test_outcomes_are_told_apart_by_version(receiver: OutcomeReceiver, short_fol
     receiver.begin("digits")
     tell(
         short_folder,
-        "200 3 -- default - i t digits 1.0 POST /p",
-        "422 1 -- default - i t digits 1.0 POST /p",
-        "503 250 SC explicit - i t digits 1.1 POST /p",
-        "-1 9 CD explicit - i t digits 1.1 POST /p",
-        "200 1 -- default - i t other 1.0 POST /p",
+        "200 3 -- default - i t - digits 1.0 POST /p",
+        "422 1 -- default - i t - digits 1.0 POST /p",
+        "503 250 SC explicit - i t - digits 1.1 POST /p",
+        "-1 9 CD explicit - i t - digits 1.1 POST /p",
+        "200 1 -- default - i t - other 1.0 POST /p",
         "not a line of ours",
     )
     found = taken(receiver, "digits", 4)
@@ -51,7 +51,7 @@ def test_outcomes_are_told_apart_by_version(receiver: OutcomeReceiver, short_fol
 
 def test_thousands_at_once_are_all_counted(receiver: OutcomeReceiver, short_folder: Path) -> None:
     receiver.begin("digits")
-    tell(short_folder, *["200 3 -- default - i t digits 1.0 POST /p"] * 20_000)
+    tell(short_folder, *["200 3 -- default - i t - digits 1.0 POST /p"] * 20_000)
     assert taken(receiver, "digits", 20_000)["1.0"].served == 20_000
 
 
@@ -62,16 +62,16 @@ def test_a_line_may_come_in_pieces_and_by_another_connection(
     with socket.socket(socket.AF_UNIX) as sender:
         sender.connect(str(short_folder / "o.sock"))
         sender.sendall(b"20")
-        tell(short_folder, "200 3 -- default - i t digits 1.0 POST /p")
+        tell(short_folder, "200 3 -- default - i t - digits 1.0 POST /p")
         assert taken(receiver, "digits", 1)["1.0"].served == 1
-        sender.sendall(b"0 3 -- default - i t digits 1.0 POST /p\n20")
+        sender.sendall(b"0 3 -- default - i t - digits 1.0 POST /p\n20")
     assert taken(receiver, "digits", 1)["1.0"].served == 1
 
 
 def test_nothing_is_kept_of_a_model_that_is_not_watched(
     receiver: OutcomeReceiver, short_folder: Path
 ) -> None:
-    tell(short_folder, "200 3 -- default - i t digits 1.0 POST /p")
+    tell(short_folder, "200 3 -- default - i t - digits 1.0 POST /p")
     receiver.begin("digits")
     receiver.end("digits")
     assert receiver.take("digits") == {}

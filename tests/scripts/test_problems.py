@@ -6,9 +6,7 @@ import pytest
 from scripts.problems import MAX_FILE_BYTES, MAX_LINES_PER_SECOND, Problem, Problems, RequestLog
 from scripts.request_end import RequestEnd, read_request_end
 
-LINE = (
-    "422 3 -- default wrong-shape my-id 0af7651916cd43dd8448eb211c80319c digits 1.0 POST /predictions/digits"
-)
+LINE = "422 3 -- default wrong-shape my-id 0af7651916cd43dd8448eb211c80319c - digits 1.0 POST /predictions/digits"
 
 
 def end_of(line: str = LINE) -> RequestEnd:
@@ -50,16 +48,16 @@ def test_a_problem_is_counted_and_written_down(problems: Problems, tmp_path: Pat
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("404 0 LR - no-such-path i t - - GET /x", Problem("", "", "404", "no-such-path")),
-        ("404 0 LR default no-such-model i t strange - POST /y", Problem("", "", "404", "no-such-model")),
-        ("-1 9 CD default - i t digits 1.0 POST /z", Problem("digits", "1.0", "499", "client-gone")),
+        ("404 0 LR - no-such-path i t - - - GET /x", Problem("", "", "404", "no-such-path")),
+        ("404 0 LR default no-such-model i t - strange - POST /y", Problem("", "", "404", "no-such-model")),
+        ("-1 9 CD default - i t - digits 1.0 POST /z", Problem("digits", "1.0", "499", "client-gone")),
         (
-            "507 9 -- default worker-ended i t digits 1.0 POST /z",
+            "507 9 -- default worker-ended i t - digits 1.0 POST /z",
             Problem("digits", "1.0", "507", "worker-ended"),
         ),
-        ("418 9 -- default - i t digits 1.0 POST /z", Problem("digits", "1.0", "other", "other")),
-        ("422 9 -- default invented i t digits 1.0 BREW /z", Problem("digits", "1.0", "other", "other")),
-        ("504 9 sH default deadline i t digits 9.9 POST /z", Problem("", "", "504", "deadline")),
+        ("418 9 -- default - i t - digits 1.0 POST /z", Problem("digits", "1.0", "other", "other")),
+        ("422 9 -- default invented i t - digits 1.0 BREW /z", Problem("digits", "1.0", "other", "other")),
+        ("504 9 sH default deadline i t - digits 9.9 POST /z", Problem("", "", "504", "deadline")),
     ],
 )
 def test_labels_are_ours_whatever_a_client_sent(problems: Problems, line: str, expected: Problem) -> None:
@@ -72,7 +70,9 @@ def test_what_can_be_counted_is_there_from_the_first_and_never_more(problems: Pr
     assert set(before.values()) == {0}
     for number in range(500):
         problems.take(
-            end_of(f"{400 + number % 199} 0 -- default p{number} i t n{number} v{number} M{number} /{number}")
+            end_of(
+                f"{400 + number % 199} 0 -- default p{number} i t - n{number} v{number} M{number} /{number}"
+            )
         )
     after = problems.counts([("digits", "1.0")])
     assert after.keys() == before.keys()

@@ -4,7 +4,7 @@ from scripts.metrics.front_statistics import FrontStatistics, Tracked
 from scripts.metrics.torchserve import Measured
 from scripts.metrics.traffic import Traffic
 
-EMPTY = FrontStatistics({}, {}, 0, 0, 0, {}, {})
+EMPTY = FrontStatistics({}, {}, 0, 0, 0, {}, {}, {})
 
 
 def look(**requests: int) -> FrontStatistics:
