@@ -11,6 +11,7 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
+from models.adaptation import adapt
 from models.architecture import validate_config
 from models.building import build_for_serving, build_without_values
 from models.digest import compute_digest
@@ -30,11 +31,12 @@ from models.plain import plain_problems
 from models.reading import AS_IT_IS, Reading
 from models.shard_index import is_index
 from models.shards import read_files, write_files
-from models.state_dict import StateDictReport, apply, fit, refuse_unless_ok
+from models.state_dict import StateDictReport, apply, describe, fit, refuse_unless_ok
 from models.storable import storable_tensors
 from models.task import Task
 from models.torch_archive import damaged_records
 from models.training import Stateful, TrainingState, capture_training
+from models.weights import Weights
 
 __all__ = [
     "Checkpoint",
@@ -96,11 +98,22 @@ class Checkpoint:
     ) -> Checkpoint:
         """Return the checkpoint completed as `describe_as` completes its header; raises the same."""
         header = describe_as(self.header, architecture=architecture, config=config, task=task)
-        return replace(self, header=header)
+        return _adapted(replace(self, header=header))
 
     def digest(self) -> str:
         """Return the SHA-256 that is this model's identity; `compute_digest` says over which bytes."""
         return _digest(self.header, self.state_dict)
+
+
+def _adapted(checkpoint: Checkpoint) -> Checkpoint:
+    """Make a foreign file's tensors what its architecture declares, once that is known; ours are."""
+    header = checkpoint.header
+    if not header.is_foreign or header.architecture is None:
+        return checkpoint
+    state_dict, notes = adapt(header.architecture, header.config or {}, checkpoint.state_dict)
+    new = [note for note in notes if note not in header.notes]
+    header = replace(header, notes=(*header.notes, *new), tensors=describe(state_dict))
+    return replace(checkpoint, header=header, state_dict=state_dict)
 
 
 def load_checkpoint(
@@ -111,11 +124,14 @@ def load_checkpoint(
     config: Mapping[str, Any] | None = None,
     task: Task | None = None,
     rename: Sequence[str] = (),
+    weights: Weights | None = None,
 ) -> Checkpoint:
     r"""Read the checkpoint at `path` onto the device `map_location`, whichever device it was saved on.
 
     `architecture`, `config` and `task` complete a foreign file, as `describe_as` says. `rename` has rules for
-    its tensors' names, `PATTERN=REPLACEMENT` each, applied in turn: `r"encoder\.(.*)=backbone.\1"`.
+    its tensors' names, `PATTERN=REPLACEMENT` each, applied in turn: `r"encoder\.(.*)=backbone.\1"`. Of a file
+    that has both a model's weights and their moving average, `weights` "model" or "ema" says which; without it
+    the average is taken. The header's `notes` say how a foreign file was read.
 
     Raises:
         CheckpointNotFoundError: there is no file.
@@ -125,7 +141,7 @@ def load_checkpoint(
     """
     checkpoint, problems = examine_checkpoint(
         path,
-        Reading(tuple(rename)),
+        Reading(tuple(rename), weights),
         map_location=map_location,
         architecture=architecture,
         config=config,
@@ -148,7 +164,8 @@ def examine_checkpoint(
     device = torch.device(map_location)
     header, parts, problems = _read(Path(path), device, reading)
     header, more = complete(header, architecture=architecture, config=config, task=task)
-    return Checkpoint(header, parts.state_dict, parts.training, device), problems + more
+    checkpoint = Checkpoint(header, parts.state_dict, parts.training, device)
+    return checkpoint if problems or more else _adapted(checkpoint), problems + more
 
 
 def read_checkpoint_header(path: str | Path) -> CheckpointHeader:

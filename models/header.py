@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from models.architecture import validate_config
+from models.architecture import get_architecture, validate_config
 from models.errors import (
     ArchitectureConfigError,
     ArchitectureError,
@@ -19,12 +19,13 @@ from models.errors import (
 )
 from models.example import Example, StoredExample
 from models.files import Container
-from models.forms import FORMAT_VERSION_KEY, Form, Parts
+from models.forms import FORMAT_VERSION_KEY, Parts
 from models.plain import validate_plain
 from models.renaming import Renaming
 from models.state_dict import describe
 from models.task import Task, parse_task
 from models.tensor_info import TensorInfo
+from models.weights import Form, Weights
 
 FORMAT_VERSION = 1
 
@@ -49,6 +50,9 @@ class CheckpointHeader:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     stored_digest: str | None = None
+    origin: str = ""  # what the file is, for people
+    weights: Weights = "model"  # or their moving average
+    notes: tuple[str, ...] = ()  # how it is read, where that is not plain, a line each
     renaming: Renaming = field(default_factory=Renaming)
     files: tuple[Path, ...] = ()  # all that hold it: one, or its shards and their index, which is `path`
 
@@ -80,6 +84,9 @@ def read_fields(path: Path, container: Container, parts: Parts) -> tuple[Checkpo
         parts.form,
         describe(parts.state_dict),
         has_training_state=parts.training is not None,
+        origin=parts.origin,
+        weights=parts.weights,
+        notes=parts.notes,
         renaming=parts.renaming,
     )
     stored, problems = validate_plain(StoredFields, parts.fields)
@@ -172,11 +179,27 @@ def complete(
     described = replace(header, architecture=name, task=task or header.task)
     if name is None:
         return described, ["config: was given without an architecture; name it too"] if config else []
+    if config is None and header.form == "lightning":
+        header, described = _own_fields(header, name), _own_fields(described, name)
     full, config_problems = _full_config(name, header.config if config is None else config)
     if full is not None and config is not None and not header.is_foreign:
         stored, _ = _full_config(name, header.config)
         problems += _contradiction("config", stored, full)
     return replace(described, config=full), problems + config_problems
+
+
+def _own_fields(header: CheckpointHeader, name: str) -> CheckpointHeader:
+    """Leave out those of a Lightning module's hyper-parameters that are none of its network: rates, paths."""
+    try:
+        known = get_architecture(name).config_class.model_fields
+    except ArchitectureError:  # which is told when the config is checked
+        return header
+    others = [field for field in header.config or {} if field not in known]
+    if not others:
+        return header
+    note = f"hyper_parameters that the architecture has none of: {', '.join(others)}"
+    own = {field: value for field, value in (header.config or {}).items() if field in known}
+    return replace(header, config=own, notes=(*header.notes, note))
 
 
 def _full_config(name: str, config: Mapping[str, Any] | None) -> tuple[dict[str, Any] | None, list[str]]:

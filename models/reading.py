@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.weights import Weights
+
 
 @dataclass(frozen=True)
 class Reading:
-    r"""What is asked of a reader: `rename` has rules such as `encoder\.(.*)=backbone.\1`, see `models.renaming`."""
+    r"""What is asked of a reader.
+
+    `rename` has rules such as `encoder\.(.*)=backbone.\1`, see `models.renaming`; `weights` says which are taken
+    of a file that has both a model's and their moving average, None means the average.
+    """
 
     rename: tuple[str, ...] = ()
+    weights: Weights | None = None
 
 
 AS_IT_IS = Reading()

@@ -67,6 +67,11 @@ def locate_checkpoint(path: Path) -> Path:
 
 
 def _not_one(files: Sequence[Path], found: Sequence[Path]) -> str:
+    if any(file.suffix == ".distcp" for file in files):
+        return (
+            "is a folder of torch.distributed.checkpoint; make one file of it: "
+            f"python -m torch.distributed.checkpoint.format_utils dcp_to_torch {files[0].parent} model.pt"
+        )
     if found:
         return f"holds several checkpoints: {', '.join(file.name for file in found)}; name one of them"
     shards = [file.name for file in files if _OF_MANY.search(file.name)]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.errors import ArchitectureError, StateDictError
 from models.likely_names import likely_renamings
+from models.own_buffers import makeable, needless
 from models.prefixes import strip_prefixes
 from models.tensor_info import TensorInfo
 from models.ties import broken_ties, spread_over_ties, tied_names
@@ -46,6 +47,8 @@ class StateDictReport:
     wrong_shape: tuple[Mismatch, ...] = ()
     wrong_dtype: tuple[Mismatch, ...] = ()
     different_ties: tuple[tuple[str, str], ...] = ()
+    made: tuple[str, ...] = ()  # missing buffers that the module makes itself; see models.own_buffers
+    needless: tuple[str, ...] = ()  # tensors too many that have no part in the answers
     renamings: Mapping[str, str] = field(
         default_factory=dict
     )  # given name → the expected name it likely means
@@ -125,15 +128,25 @@ def compare(expected: Mapping[str, TensorInfo], given: Mapping[str, TensorInfo])
 def fit(module: nn.Module, state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], StateDictReport]:
     """Return the tensors of `state_dict` that fit, by the names that `module` itself uses, and the report.
 
-    A tensor that is given under one of several tied names counts as given under all of them.
+    A tensor that is given under one of several tied names counts as given under all of them. Buffers that the
+    module makes itself may be absent, and needless ones are left out; both are in the report.
     """
     own_names = strip_prefixes({name: name for name in module.state_dict()})
     short_names = {own: short for short, own in own_names.items()}
     expected = expected_tensors(module)
     ties = [[short_names[name] for name in names if name in short_names] for names in tied_names(module)]
     given = spread_over_ties(strip_prefixes(state_dict), ties)
+    made = makeable(module, [own_names[name] for name in expected if name not in given])
+    given |= {short_names[own]: buffer for own, buffer in made.items()}
+    extra = needless(module, {name: given[name] for name in given if name not in expected})
+    given = {name: tensor for name, tensor in given.items() if name not in extra}
     infos = describe(given)
-    report = replace(compare(expected, infos), different_ties=broken_ties(given, ties))
+    report = replace(
+        compare(expected, infos),
+        different_ties=broken_ties(given, ties),
+        made=tuple(short_names[own] for own in made),
+        needless=tuple(extra),
+    )
     fitting = {own_names[name]: given[name] for name, info in expected.items() if infos.get(name) == info}
     return fitting, report
 

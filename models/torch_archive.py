@@ -6,6 +6,7 @@ import io
 import pickletools
 import zipfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,6 +16,10 @@ from models.errors import CheckpointUnreadableError, CheckpointUnsafeError
 
 MAX_PICKLE_BYTES = 64 * 1024 * 1024  # the plain data; the tensors have records of their own
 SAVE_INSTEAD = 'torch.save({"model_state_dict": model.state_dict(), "model_config": {...}}, path)'
+SAVE_WHOLE = (
+    "get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)), of "
+    "torch.distributed.checkpoint.state_dict"
+)
 
 _ENCRYPTED = 0x1
 _INDIRECT_CODES = frozenset({"STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"})
@@ -31,6 +36,8 @@ _PLAIN_GLOBALS = frozenset(
         "_codecs encode",
         "torch Size",
         "torch device",
+        "torch Tensor",
+        "torch._tensor _rebuild_from_type_v2",  # of tensors with attributes, as FSDP leaves them; we take those off
         "torch._utils _rebuild_tensor",
         "torch._utils _rebuild_tensor_v2",
         "torch._utils _rebuild_tensor_v3",
@@ -121,9 +128,17 @@ def refuse_code(path: Path, file: BinaryIO, start: int = 0) -> int:
     if refused:
         raise CheckpointUnsafeError(
             f"{path}: can only be read by running code, as it names {', '.join(refused)}; "
-            f"expected tensors and plain data alone: save {SAVE_INSTEAD}"
+            f"expected tensors and plain data alone: save {_instead(refused)}"
         )
     return file.tell()
+
+
+def _instead(refused: Sequence[str]) -> str:
+    if any(
+        name.startswith("torch.distributed.") for name in refused
+    ):  # each process has a part of the tensors
+        return SAVE_WHOLE
+    return SAVE_INSTEAD
 
 
 def _is_plain(name: str) -> bool:

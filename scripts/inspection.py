@@ -17,6 +17,7 @@ from models.architecture_import import import_architectures
 from models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint, verify_records
 from models.errors import StatehouseError
 from models.reading import Reading
+from models.weights import Weights
 from scripts.errors import InspectTargetError, NameRuleError, VersionFolderError
 from scripts.golden_examples import answer_candidates, collect_candidates
 from scripts.library_version import changed_library
@@ -55,6 +56,7 @@ def inspect(
     task: str | None = None,
     task_config: Mapping[str, Any] | None = None,
     rename: Sequence[str] = (),
+    weights: Weights | None = None,
     architectures: Sequence[str] = (),
     report: Tell = tell_nobody,
 ) -> Inspection:
@@ -64,7 +66,7 @@ def inspect(
     there is no such thing, ArchitectureImportError when one of ``architectures`` cannot be imported.
     """
     import_architectures(architectures)
-    description = Description(architecture, config, task, task_config, Reading(tuple(rename)))
+    description = Description(architecture, config, task, task_config, Reading(tuple(rename), weights))
     path = Path(target)
     if path.is_file() or _is_checkpoint_folder(path):
         return _inspect_checkpoint(path, description)
@@ -160,6 +162,9 @@ def _header_facts(header: CheckpointHeader) -> dict[str, Any]:
         "shards": [file.name for file in header.files if file != header.path],
         "container": header.container,
         "form": header.form,
+        "origin": header.origin,
+        "weights": header.weights,
+        "read": list(header.notes),
         "format_version": header.format_version,
         "architecture": header.architecture,
         "config": dict(header.config) if header.config is not None else None,

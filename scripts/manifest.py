@@ -17,6 +17,7 @@ from scripts.names import ModelName, ModelVersion
 from scripts.validation import problems_of
 
 MANIFEST_FILE = "version.json"
+READING_KEY = "reading"  # in the metadata: how the file that it was made of was read
 
 TASK_CONFIG_FROM = "task_config_from"  # in the metadata: whose preprocessing and labels these are
 

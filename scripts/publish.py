@@ -15,6 +15,7 @@ from handlers.golden import Golden
 from models.architecture_import import import_architectures
 from models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint, verify_records
 from models.reading import Reading
+from models.weights import Weights
 from scripts.errors import PublishError, VersionExistsError
 from scripts.golden_examples import answer_candidates, collect_candidates
 from scripts.names import check_name, check_version
@@ -43,6 +44,7 @@ def publish(
     task: str | None = None,
     task_config: Mapping[str, Any] | None = None,
     rename: Sequence[str] = (),
+    weights: Weights | None = None,
     examples: Sequence[Path] = (),
     max_shard_bytes: int | None = None,
     architectures: Sequence[str] = (),
@@ -52,8 +54,9 @@ def publish(
     """Make the version ``name`` ``version`` of a checkpoint; ``report`` is told each step before it begins.
 
     ``architecture``, ``config``, ``task`` and ``task_config`` complete a foreign file, ``rename`` has rules for
-    its tensors' names, ``examples`` are files with one request's body each, ``architectures`` are modules that
-    register architectures. With ``max_shard_bytes`` the version holds a larger checkpoint in several files.
+    its tensors' names, ``weights`` chooses between a model's and their moving average, ``examples`` are files with
+    one request's body each, ``architectures`` are modules that register architectures. With ``max_shard_bytes``
+    the version holds a larger checkpoint in several files.
     ``show`` is called with what was read, before anything is written.
 
     Raises:
@@ -70,7 +73,7 @@ def publish(
     check_version(version)
     import_architectures(architectures)
     report(f"reading {checkpoint_path}")
-    description = Description(architecture, config, task, task_config, Reading(tuple(rename)))
+    description = Description(architecture, config, task, task_config, Reading(tuple(rename), weights))
     source = read_source(checkpoint_path, description)
     show(source.header)
     verify_records(source.header.path)

@@ -20,6 +20,7 @@ from models.checkpoint import Checkpoint, CheckpointHeader, save_checkpoint
 from scripts import __version__
 from scripts.manifest import (
     MANIFEST_FILE,
+    READING_KEY,
     BuiltBy,
     CheckpointFile,
     FileRecord,
@@ -30,7 +31,6 @@ from scripts.manifest import (
 from scripts.source import Handler, Identity
 from scripts.store import sha256_of
 
-READING_KEY = "reading"  # in the metadata
 _CHECKPOINT_FILES: dict[str, CheckpointFile] = {
     "pt": "checkpoint.pt",
     "safetensors": "checkpoint.safetensors",
@@ -66,8 +66,15 @@ def write_checkpoint(
 
 def reading_record(header: CheckpointHeader) -> dict[str, Any]:
     """Return what a version's metadata says of how its source was read; nothing where there is nothing to say."""
-    renaming = header.renaming.to_plain()
-    return {READING_KEY: {"form": header.form, "renaming": renaming}} if renaming["rules"] else {}
+    if not (header.is_foreign or header.renaming.matched):
+        return {}
+    about = {
+        "origin": header.origin,
+        "form": header.form,
+        "weights": header.weights,
+        "how": list(header.notes),
+    }
+    return {READING_KEY: about | {"renaming": header.renaming.to_plain()}}
 
 
 def write_golden_and_manifest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,14 @@ from scripts.commands.options import DEPLOYMENT, EXIT_FAILED, AsJson, Deployment
 from scripts.terminal import console
 
 app = typer.Typer()
+
+
+class WeightsName(StrEnum):
+    """What of a file that holds both."""
+
+    MODEL = "model"
+    EMA = "ema"
+
 
 Architecture = Annotated[
     str | None,
@@ -47,6 +56,12 @@ Rename = Annotated[
         help=r"Rename tensors: 'encoder\.(.*)=backbone.\1'. Repeatable, in turn; @FILE has one rule a line.",
     ),
 ]
+Weights = Annotated[
+    WeightsName | None,
+    typer.Option(
+        "--weights", help="Of a file with both: the model's own, or their moving average (the default)."
+    ),
+]
 Architectures = Annotated[
     list[str] | None,
     typer.Option(
@@ -79,6 +94,7 @@ def publish(
     task: Task = None,
     task_config: TaskConfig = None,
     rename: Rename = None,
+    weights: Weights = None,
     example: Annotated[
         list[Path] | None, typer.Option("--example", metavar="FILE", help="A request's body; repeatable.")
     ] = None,
@@ -118,13 +134,12 @@ def publish(
             task=task,
             task_config=read_mapping("--task-config", task_config),
             rename=rules,
+            weights=weights.value if weights else None,
             examples=example or (),
             max_shard_bytes=None if shard_size is None else parse_size("--shard-size", shard_size),
             architectures=(*project.architectures, *(architectures or ())),
             report=progress.step,
-            show=lambda header: progress.between(
-                lambda: inspection.print_renaming(header.renaming.to_plain())
-            ),
+            show=lambda header: progress.between(lambda: inspection.print_reading(header)),
         )
     if as_json:
         console.print_json(console.published_facts(result))
@@ -149,6 +164,7 @@ def inspect(
     task: Task = None,
     task_config: TaskConfig = None,
     rename: Rename = None,
+    weights: Weights = None,
     architectures: Architectures = None,
     store: Store = None,
     deployment: DeploymentFile = DEPLOYMENT,
@@ -175,6 +191,7 @@ def inspect(
             task=task,
             task_config=read_mapping("--task-config", task_config),
             rename=rules,
+            weights=weights.value if weights else None,
             architectures=(*project.architectures, *(architectures or ())),
             report=progress.step,
         )
@@ -190,6 +207,7 @@ def inspect(
             "--task-config": task_config,
         }
         options = [word for option, value in told.items() if value for word in (option, value)]
+        options += ["--weights", weights.value] if weights else []
         options += [word for rule in rename or () for word in ("--rename", rule)]
         options += [word for module in architectures or () for word in ("--architectures", module)]
         inspection.print_inspection(found, publish_options=options)

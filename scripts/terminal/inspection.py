@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from scripts.errors import NameRuleError
+from scripts.manifest import READING_KEY
 from scripts.names import check_name
 from scripts.terminal.console import GOLDEN_SOURCES, out, say, size_text, width_of
 from scripts.terminal.tables import Column, table_lines
 
 if TYPE_CHECKING:
+    from models.checkpoint import CheckpointHeader
     from scripts.inspection import Inspection
 
 MAX_TENSORS = 24
@@ -23,13 +25,6 @@ MAX_ITEMS = 12  # of a list; longer ones are counted
 LONGEST = 100  # characters of one value
 PARAGRAPH_WIDTH = 60
 
-_FORMS = {
-    "statehouse": "describes itself",
-    "bare": "a bare state_dict",
-    "model_state_dict": "{'model_state_dict': …}, as tutorials save it",
-    "state_dict": "{'state_dict': …}",
-    "model": "{'model': …}",
-}
 _TENSOR_COLUMNS = (Column("TENSOR"), Column("DTYPE", dispensable=1), Column("SHAPE"))
 _RULE_COLUMNS = (Column("RENAME"), Column("NAMES", numeric=True))
 _NAME_COLUMNS = (Column("IN THE FILE"), Column("BECOMES"))
@@ -59,6 +54,15 @@ def _print_verdict(found: Inspection) -> None:
         say(Text.assemble(("  ✗ ", "red"), problem))
     for note in found.notes:
         say(Text.assemble(("  note: ", "yellow"), note))
+
+
+def print_reading(header: CheckpointHeader) -> None:
+    """Print how a foreign file is read; nothing where that is plain."""
+    if header.notes:
+        say(f"{header.path}: {header.origin}")
+    for note in header.notes:
+        say(Text.assemble(("  · ", "dim"), note))
+    print_renaming(header.renaming.to_plain())
 
 
 def print_renaming(renaming: dict[str, Any]) -> None:
@@ -103,6 +107,7 @@ def _facts(facts: dict[str, Any]) -> list[tuple[str, list[str]]]:
     """Return what is worth a line, or some: name and lines."""
     known: list[tuple[str, Sequence[str | None]]] = [
         ("file", _file(facts)),
+        ("read", facts.get("read") or []),
         ("architecture", [facts.get("architecture")]),
         ("config", _filled(_named(facts.get("config")))),
         *_task_facts(facts.get("task"), facts.get("task_config") or {}),
@@ -110,11 +115,21 @@ def _facts(facts: dict[str, Any]) -> list[tuple[str, list[str]]]:
         ("training state", _training(facts)),
         ("golden examples", [_golden(facts)]),
         ("published", [facts.get("published")]),
-        ("metadata", _named(facts.get("metadata"), but=("format_version",))),
+        *_reading(facts.get("metadata") or {}),
+        ("metadata", _named(facts.get("metadata"), but=("format_version", READING_KEY))),
         ("digest", [facts.get("digest")]),
     ]
     told = [(name, [line for line in lines if line]) for name, lines in known]
     return [(name, lines) for name, lines in told if lines]
+
+
+def _reading(metadata: dict[str, Any]) -> list[tuple[str, list[str | None]]]:
+    """Return what a version's metadata says of the foreign file that it was made of."""
+    reading = metadata.get(READING_KEY)
+    if not isinstance(reading, dict):
+        return []
+    rules = [f"renamed by {rule['rule']}" for rule in reading.get("renaming", {}).get("rules", [])]
+    return [("made of", [reading.get("origin"), *reading.get("how", []), *rules])]
 
 
 def _file(facts: dict[str, Any]) -> list[str]:
@@ -122,8 +137,7 @@ def _file(facts: dict[str, Any]) -> list[str]:
         size_bytes = sum(file["size_bytes"] for file in facts["files"].values())
         return [f"{facts['folder']}, {size_text(size_bytes)}"]
     shards = f" in {len(facts['shards'])} shards" if facts.get("shards") else ""
-    form = _FORMS.get(facts["form"], facts["form"])
-    return [f".{facts['container']}, {size_text(facts['size_bytes'])}{shards}, {form}"]
+    return [f".{facts['container']}, {size_text(facts['size_bytes'])}{shards}, {facts['origin']}"]
 
 
 def _task_facts(task: str | None, config: dict[str, Any]) -> list[tuple[str, list[str | None]]]:

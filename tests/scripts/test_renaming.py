@@ -17,7 +17,7 @@ from tests.scripts.commands_run import run_statehouse
 
 SIMPLE_NET = {"input_size": 4, "hidden_size": 3, "num_classes": 2}
 ABOUT = {"architecture": "simple_net", "config": SIMPLE_NET, "task": "tensor"}
-RULE = r"net\.(.*)=\1"
+RULE = r"net(\d\..*)=fc\1"
 
 
 @pytest.fixture
@@ -28,7 +28,9 @@ def store(store_folder):
 @pytest.fixture
 def renamed_net(tmp_path):
     net = build_model("simple_net", SIMPLE_NET)
-    torch.save({f"net.{name}": tensor for name, tensor in net.state_dict().items()}, tmp_path / "net.pt")
+    torch.save(
+        {name.replace("fc", "net"): tensor for name, tensor in net.state_dict().items()}, tmp_path / "net.pt"
+    )
     return tmp_path / "net.pt"
 
 
@@ -37,13 +39,13 @@ def test_inspect_shows_what_names_become_and_writes_nothing(store, renamed_net):
     found = inspect(str(renamed_net), store=store, rename=[RULE], **ABOUT)
     assert (found.would_load, found.problems) == (True, [])
     assert found.facts["renaming"]["rules"] == [{"rule": RULE, "matched": 4}]
-    assert found.facts["renaming"]["names"]["net.fc1.weight"] == "fc1.weight"
+    assert found.facts["renaming"]["names"]["net1.weight"] == "fc1.weight"
     assert list(store.folder.iterdir()) == []
 
 
 def test_wrong_rules_are_told_once_with_all_else_that_is_wrong(store, renamed_net):
     found = inspect(str(renamed_net), store=store, rename=["x=y", "net.*=same"])
-    assert found.facts["tensors"].keys() >= {"net.fc1.weight"}
+    assert found.facts["tensors"].keys() >= {"net1.weight"}
     assert [problem.partition(":")[0] for problem in found.problems] == [
         "architecture",
         "--rename x=y",
@@ -61,7 +63,7 @@ def test_publish_shows_the_names_first_and_the_version_says_them(store, renamed_
     version = publish(
         renamed_net, store=store, name="net", version="1.0", rename=[RULE], show=show, **ABOUT
     ).version
-    assert seen[0][0]["net.fc2.bias"] == "fc2.bias"
+    assert seen[0][0]["net2.bias"] == "fc2.bias"
     assert seen[0][1] == []
     assert version.manifest.metadata["reading"]["renaming"]["rules"] == [{"rule": RULE, "matched": 4}]
     assert load_checkpoint(version.checkpoint_path).header.tensors.keys() == {
@@ -81,9 +83,7 @@ def test_the_command_shows_the_table(renamed_net, tmp_path):
     shown = run_statehouse(tmp_path, "inspect", "net.pt", *options, "--rename", RULE).stdout.splitlines()
     assert shown[1].startswith("Publish it: statehouse publish net.pt")
     assert "--rename 'net" in shown[1]
-    assert [line.split() for line in shown if line.startswith("net.fc1.bias")] == [
-        ["net.fc1.bias", "fc1.bias"]
-    ]
+    assert [line.split() for line in shown if line.startswith("net1.bias")] == [["net1.bias", "fc1.bias"]]
     done = run_statehouse(
         tmp_path, "publish", "net.pt", "--name", "net", "--version", "1.0", *options, "--rename", RULE
     )
