@@ -1,4 +1,4 @@
-.PHONY: serve test test-deps test-mnist check bench bench-all bench-swaps clean
+.PHONY: serve test large-test test-deps test-mnist check bench bench-all bench-swaps clean
 
 BIN := .venv/bin
 
@@ -11,6 +11,9 @@ test: .venv/.ready-dev       ## every test: real servers, and processes killed u
 TEST_PACKAGES += prometheus  # rules are tested by its promtool, the dashboard's queries by a real one
 TEST_PACKAGES += wrk         # clients that do not wait, for swaps at full load
 TEST_PACKAGES += chromium    # the console's tests look at its page
+
+large-test: .venv/.ready-dev ## a checkpoint of 4 GB loads and publishes in bounded memory (needs 16 GB of disk)
+	STATEHOUSE_LARGE_BYTES=4000000000 $(BIN)/pytest -s tests/scripts/test_large_checkpoints.py
 
 test-deps:                   ## the Debian packages that tests drive, those that are missing
 	@missing=$$(for each in $(TEST_PACKAGES); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done); \

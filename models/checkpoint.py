@@ -98,22 +98,20 @@ class Checkpoint:
     ) -> Checkpoint:
         """Return the checkpoint completed as `describe_as` completes its header; raises the same."""
         header = describe_as(self.header, architecture=architecture, config=config, task=task)
-        return _adapted(replace(self, header=header))
+        return replace(self, header=header).as_declared()
+
+    def as_declared(self) -> Checkpoint:
+        """Make a foreign file's tensors what its architecture declares, once that is known; see `adapt`."""
+        if not self.header.is_foreign or self.header.architecture is None:
+            return self
+        state_dict, notes = adapt(self.header.architecture, self.header.config or {}, self.state_dict)
+        new = [note for note in notes if note not in self.header.notes]
+        header = replace(self.header, notes=(*self.header.notes, *new), tensors=describe(state_dict))
+        return replace(self, header=header, state_dict=state_dict)
 
     def digest(self) -> str:
         """Return the SHA-256 that is this model's identity; `compute_digest` says over which bytes."""
         return _digest(self.header, self.state_dict)
-
-
-def _adapted(checkpoint: Checkpoint) -> Checkpoint:
-    """Make a foreign file's tensors what its architecture declares, once that is known; ours are."""
-    header = checkpoint.header
-    if not header.is_foreign or header.architecture is None:
-        return checkpoint
-    state_dict, notes = adapt(header.architecture, header.config or {}, checkpoint.state_dict)
-    new = [note for note in notes if note not in header.notes]
-    header = replace(header, notes=(*header.notes, *new), tensors=describe(state_dict))
-    return replace(checkpoint, header=header, state_dict=state_dict)
 
 
 def load_checkpoint(
@@ -159,13 +157,18 @@ def examine_checkpoint(
     architecture: str | None = None,
     config: Mapping[str, Any] | None = None,
     task: Task | None = None,
+    as_declared: bool = True,
 ) -> tuple[Checkpoint, list[str]]:
-    """Do as `load_checkpoint` does, and return what is wrong with its content instead of raising it."""
+    """Do as `load_checkpoint` does, and return what is wrong with its content instead of raising it.
+
+    Without `as_declared` the tensors are as the file and the rules leave them.
+    """
     device = torch.device(map_location)
     header, parts, problems = _read(Path(path), device, reading)
     header, more = complete(header, architecture=architecture, config=config, task=task)
     checkpoint = Checkpoint(header, parts.state_dict, parts.training, device)
-    return checkpoint if problems or more else _adapted(checkpoint), problems + more
+    exact = as_declared and not problems and not more
+    return checkpoint.as_declared() if exact else checkpoint, problems + more
 
 
 def read_checkpoint_header(path: str | Path) -> CheckpointHeader:

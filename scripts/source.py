@@ -99,7 +99,7 @@ def _unfold(path: Path, description: Description) -> tuple[Path, Description]:
 
 def _examine_adapted(path: Path, description: Description) -> tuple[Checkpoint, list[str]]:
     """Read the file; where a library reads its own files otherwise than by name, once more in its way."""
-    checkpoint, problems = _examine(path, description)
+    checkpoint, problems = _examine(path, description, as_declared=False)
     header = checkpoint.header
     if problems or not header.is_foreign or header.architecture is None or header.config is None:
         return checkpoint, problems
@@ -111,15 +111,21 @@ def _examine_adapted(path: Path, description: Description) -> tuple[Checkpoint, 
     except ArchitectureError as error:  # it cannot be built at all
         return checkpoint, reasons(error)
     if not changes and not rules:
-        return checkpoint, problems
+        return checkpoint.as_declared(), problems
     reading = replace(description.reading, rename=(*description.reading.rename, *rules))
     config = {**header.config, **changes}
     return _examine(path, replace(description, config=config, reading=reading))
 
 
-def _examine(path: Path, description: Description) -> tuple[Checkpoint, list[str]]:
+def _examine(
+    path: Path, description: Description, *, as_declared: bool = True
+) -> tuple[Checkpoint, list[str]]:
     return examine_checkpoint(
-        path, description.reading, architecture=description.architecture, config=description.config
+        path,
+        description.reading,
+        architecture=description.architecture,
+        config=description.config,
+        as_declared=as_declared,
     )
 
 
