@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.building import build_without_values
 from models.errors import ArchitectureError
-from models.state_dict import expected_tensors, fit, strip_prefixes
+from models.state_dict import expected_tensors, fit, made_of, strip_prefixes
 from models.tensor_info import TensorInfo
 
 MAX_PREFIX_DEPTH = 4
@@ -97,7 +97,8 @@ def _completed(module: nn.Module, given: Mapping[str, Tensor]) -> tuple[dict[str
     tied = [name for name in own_names if name not in given and name not in report.made]
     if tied:
         notes.append(f"not in the file, tied to others that are: {_listed(tied)}")
-    return {name: fitting[own] for name, own in own_names.items()}, notes
+    complete = made_of(module, report) | fitting
+    return {name: complete[own] for name, own in own_names.items()}, notes
 
 
 def _listed(names: Any) -> str:  # noqa: ANN401 - a list or tuple of names

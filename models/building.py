@@ -13,7 +13,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from models.architecture import build_model
 from models.errors import ArchitectureConfigError, ArchitectureError
-from models.state_dict import StateDictReport, apply, fit, refuse_unless_ok
+from models.state_dict import StateDictReport, apply, fit, made_of, refuse_unless_ok
 from models.ties import tie, tied_names
 
 CHECKED_ELEMENTS = 1 << 20  # at once
@@ -53,7 +53,7 @@ def _build_around(
     ties = tied_names(module)
     fitting, report = fit(module, state_dict)
     refuse_unless_ok(report, module)
-    module.load_state_dict(fitting, strict=True, assign=True)
+    module.load_state_dict({**made_of(module, report), **fitting}, strict=True, assign=True)
     tie(module, ties)  # assigning gave every name a parameter of its own
     _refuse_meta(architecture, module)
     return module, report

@@ -23,6 +23,7 @@ __all__ = [
     "describe",
     "expected_tensors",
     "fit",
+    "made_of",
     "refuse_unless_ok",
     "strip_prefixes",
     "tensors_of",
@@ -63,7 +64,11 @@ class StateDictReport:
     @property
     def at_initial_value(self) -> tuple[str, ...]:
         """Names that a load with strict=False leaves at their initial value."""
-        return (*self.missing, *(mismatch.name for mismatch in (*self.wrong_shape, *self.wrong_dtype)))
+        return (
+            *self.missing,
+            *self.made,
+            *(mismatch.name for mismatch in (*self.wrong_shape, *self.wrong_dtype)),
+        )
 
     def render(self) -> str:
         """Return the report as text, one indented line per name; a report that is ok says so."""
@@ -147,8 +152,18 @@ def fit(module: nn.Module, state_dict: Mapping[str, Tensor]) -> tuple[dict[str, 
         made=tuple(short_names[own] for own in made),
         needless=tuple(extra),
     )
-    fitting = {own_names[name]: given[name] for name, info in expected.items() if infos.get(name) == info}
+    fitting = {
+        own_names[name]: given[name]
+        for name, info in expected.items()
+        if infos.get(name) == info and own_names[name] not in made
+    }
     return fitting, report
+
+
+def made_of(module: nn.Module, report: StateDictReport) -> dict[str, Tensor]:
+    """Return the buffers that `report` says `module` makes itself, by its own names."""
+    own_names = strip_prefixes({name: name for name in module.state_dict()})
+    return {own_names[name]: module.get_buffer(own_names[name]) for name in report.made}
 
 
 def apply(module: nn.Module, state_dict: Mapping[str, Tensor], *, strict: bool = True) -> StateDictReport:
