@@ -28,7 +28,8 @@ PAUSE_SECONDS = 0.5
 PART_BYTES = 8 << 20
 EXISTS_ALREADY = 412
 CONFLICT = 409
-NOT_SO_MANY = (408, 429, 500, 502, 503, 504)
+NOT_NOW = (408, 429, 500, 502, 503, 504)
+SPOILT = ("BadDigest", "InvalidDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "RequestTimeout")
 
 Answer = TypeVar("Answer")
 
@@ -204,7 +205,7 @@ class Objects:
         return self._opened_files[1]
 
     def _refuse_without_bucket(self, error: FileNotFoundError) -> None:
-        if _response_of(error).get("Error", {}).get("Code") == "NoSuchBucket":
+        if _code_of(error) == "NoSuchBucket":
             raise StoreRefusedError(f"{self.address}: there is no such bucket. Make it first.") from error
 
     def _ask(self, what: str, ask: Callable[[], Answer]) -> Answer:
@@ -243,8 +244,10 @@ class Objects:
             error, (NotImplementedError, TypeError, ValueError)
         ):  # its fsspec package, or server, cannot
             return StoreRefusedError(f"{self.address} has no way to {what}: {said}.")
+        if _code_of(error) in SPOILT:
+            return StoreAwayError(f"{self.address} did not get what was sent (to {what}): {said}.")
         status = _status_of(error)
-        if status is not None and status not in (*NOT_SO_MANY, CONFLICT):
+        if status is not None and status not in (*NOT_NOW, CONFLICT):
             return StoreRefusedError(f"{self.address} refuses to {what}: {said}.")
         return StoreAwayError(f"{self.address} does not answer (to {what}): {said}.")
 
@@ -274,6 +277,11 @@ def _response_of(error: BaseException | None) -> dict[str, Any]:
             return response
         error = error.__cause__
     return {}
+
+
+def _code_of(error: BaseException) -> str | None:
+    code: str | None = _response_of(error).get("Error", {}).get("Code")
+    return code
 
 
 def _status_of(error: BaseException) -> int | None:

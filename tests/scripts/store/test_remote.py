@@ -197,6 +197,13 @@ def test_an_interrupted_upload_is_not_seen_and_the_next_one_goes_on(
     assert not unfinished.get("Uploads")
 
 
+def test_bytes_that_are_spoilt_on_the_way_up_are_not_published(make_store, publish_bytes, proxy):
+    proxy.request_fault = Once(MIDDLE, spoil)
+    publish_bytes(make_store("publisher"), checkpoint=BIG)
+    assert proxy.request_fault.happened.is_set()
+    assert make_store().obtain("digits", "1.0").checkpoint_path.read_bytes() == BIG
+
+
 def test_files_that_an_earlier_upload_has_brought_are_not_sent_again(
     make_store, publish_bytes, proxy, weed, root
 ):
