@@ -1,4 +1,4 @@
-.PHONY: serve test large-test test-deps test-mnist check bench bench-all bench-swaps clean
+.PHONY: serve test fuzz large-test test-deps test-mnist check bench bench-all bench-swaps clean
 
 BIN := .venv/bin
 
@@ -14,6 +14,9 @@ TEST_PACKAGES += chromium    # the console's tests look at its page
 
 large-test: .venv/.ready-dev ## a checkpoint of 4 GB loads and publishes in bounded memory (needs 16 GB of disk)
 	STATEHOUSE_LARGE_BYTES=4000000000 $(BIN)/pytest -s tests/scripts/test_large_checkpoints.py
+
+fuzz: .venv/.ready-dev       ## 10,000 requests made from a version's schema, whole and damaged, always the same (about 5 minutes)
+	STATEHOUSE_FUZZ_REQUESTS=10000 $(BIN)/pytest tests/faults/test_hostile_fuzz.py
 
 test-deps:                   ## the Debian packages that tests drive, those that are missing
 	@missing=$$(for each in $(TEST_PACKAGES); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done); \
