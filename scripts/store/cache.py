@@ -24,11 +24,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.durable import sync, write_durably
+from scripts.durable import write_durably
 from scripts.errors import CacheError, TransferStoppedError
 from scripts.manifest import FileRecord
 from scripts.store.draft import PUBLISHED_FILE_MODE
 from scripts.store.folder import sha256_of
+from scripts.store.part import Part
 from scripts.store.shape import Tell
 
 FOLDER_VARIABLE = "STATEHOUSE_CACHE"
@@ -40,36 +41,6 @@ def default_folder() -> Path:
     """Return where the cache is unless ``STATEHOUSE_CACHE`` names another place."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get(FOLDER_VARIABLE) or Path(base, "statehouse")).absolute()
-
-
-class Part:
-    """What has come of one file so far; nobody else writes to it."""
-
-    def __init__(self, path: Path, descriptor: int, complete: Path) -> None:
-        self.path = path
-        self._descriptor = descriptor
-        self._complete = complete
-        self.size_bytes = os.fstat(descriptor).st_size
-
-    def append(self, content: bytes) -> None:
-        """Write more of it."""
-        view = memoryview(content)
-        while view:
-            written = os.pwrite(self._descriptor, view, self.size_bytes)
-            self.size_bytes += written
-            view = view[written:]
-
-    def empty(self) -> None:
-        """Begin again."""
-        os.ftruncate(self._descriptor, 0)
-        self.size_bytes = 0
-
-    def keep(self) -> None:
-        """Make it the file itself: it is complete, and what it should be."""
-        os.fchmod(self._descriptor, PUBLISHED_FILE_MODE)
-        os.fsync(self._descriptor)
-        self.path.rename(self._complete)
-        sync(self._complete.parent)
 
 
 @dataclass(frozen=True)

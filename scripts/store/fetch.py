@@ -7,10 +7,11 @@ import time
 
 from scripts.errors import ChangedObjectError, StoreAwayError, TransferStoppedError, VersionFolderError
 from scripts.manifest import FileRecord
-from scripts.store.cache import Cache, Part
+from scripts.store.cache import Cache
 from scripts.store.folder import sha256_of
 from scripts.store.meter import Meter
 from scripts.store.objects import ATTEMPTS, PAUSE_SECONDS, ObjectReader, Objects
+from scripts.store.part import Part
 
 LEAST_BLOCK_BYTES, FIRST_BLOCK_BYTES, LARGEST_BLOCK_BYTES = 256 << 10, 1 << 20, 16 << 20
 BLOCK_SECONDS = 1.0  # a slow connection gets small blocks: what is lost with it is little, and progress shows

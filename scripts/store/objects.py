@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from scripts.errors import (
-    ChangedObjectError,
     StoreAddressError,
     StoreAwayError,
     StoreError,
     StoreRefusedError,
 )
-from scripts.store.address import READ_ONLY_PROTOCOLS, protocol_of, without_credentials
+from scripts.store.address import READ_ONLY_PROTOCOLS, protocol_of
+from scripts.store.object_errors import code_of, our_error, status_of
 
 CONNECT_SECONDS = 5
 STALL_SECONDS = 15  # without a byte, a connection counts as lost
@@ -27,9 +27,6 @@ ATTEMPTS = 4
 PAUSE_SECONDS = 0.5
 PART_BYTES = 8 << 20
 EXISTS_ALREADY = 412
-CONFLICT = 409
-NOT_NOW = (408, 429, 500, 502, 503, 504)
-SPOILT = ("BadDigest", "InvalidDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "RequestTimeout")
 
 Answer = TypeVar("Answer")
 
@@ -107,7 +104,7 @@ class Objects:
             except FileExistsError:
                 return False
             except Exception as error:
-                if _status_of(error) == EXISTS_ALREADY:
+                if status_of(error) == EXISTS_ALREADY:
                     return False
                 raise
             return True
@@ -205,7 +202,7 @@ class Objects:
         return self._opened_files[1]
 
     def _refuse_without_bucket(self, error: FileNotFoundError) -> None:
-        if _code_of(error) == "NoSuchBucket":
+        if code_of(error) == "NoSuchBucket":
             raise StoreRefusedError(f"{self.address}: there is no such bucket. Make it first.") from error
 
     def _ask(self, what: str, ask: Callable[[], Answer]) -> Answer:
@@ -228,28 +225,7 @@ class Objects:
         except (StoreError, FileNotFoundError):
             raise
         except Exception as error:
-            raise self._our_error(what, error) from error
-
-    def _our_error(self, what: str, error: Exception) -> StoreError:
-        kind = type(error).__name__
-        said = without_credentials(str(error)).rstrip(". ") or kind
-        if kind == "FileExpired":
-            return ChangedObjectError(f"{self.address}: what was being read was replaced meanwhile ({what}).")
-        if isinstance(error, PermissionError) or "Credential" in kind or _status_of(error) in (401, 403):
-            return StoreRefusedError(
-                f"{self.address} refuses to let us {what}: {said}. Credentials come from the environment "
-                "(AWS_ACCESS_KEY_ID, AWS_PROFILE, …) or your ~/.aws files, the endpoint from AWS_ENDPOINT_URL."
-            )
-        if isinstance(
-            error, (NotImplementedError, TypeError, ValueError)
-        ):  # its fsspec package, or server, cannot
-            return StoreRefusedError(f"{self.address} has no way to {what}: {said}.")
-        if _code_of(error) in SPOILT:
-            return StoreAwayError(f"{self.address} did not get what was sent (to {what}): {said}.")
-        status = _status_of(error)
-        if status is not None and status not in (*NOT_NOW, CONFLICT):
-            return StoreRefusedError(f"{self.address} refuses to {what}: {said}.")
-        return StoreAwayError(f"{self.address} does not answer (to {what}): {said}.")
+            raise our_error(self.address, what, error) from error
 
 
 def _options(protocol: str) -> dict[str, Any]:
@@ -267,27 +243,3 @@ def _options(protocol: str) -> dict[str, Any]:
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS, sock_read=STALL_SECONDS)
         return {"client_kwargs": {"timeout": timeout}}
     return {}
-
-
-def _response_of(error: BaseException | None) -> dict[str, Any]:
-    """Return what S3 answered, where such an answer is behind an error of fsspec's."""
-    while error is not None:
-        response = getattr(error, "response", None)
-        if isinstance(response, dict):
-            return response
-        error = error.__cause__
-    return {}
-
-
-def _code_of(error: BaseException) -> str | None:
-    code: str | None = _response_of(error).get("Error", {}).get("Code")
-    return code
-
-
-def _status_of(error: BaseException) -> int | None:
-    status = getattr(error, "status", None)  # aiohttp's
-    return (
-        status
-        if isinstance(status, int)
-        else _response_of(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
-    )
