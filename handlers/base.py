@@ -99,11 +99,17 @@ class CheckpointHandler(TaskSteps[TaskT]):
                 f"{type(self).__name__} serves {self.task_class.__name__}, and the checkpoint's task is "
                 f"{checkpoint.header.task!r}"
             )
-        self.task, self.device = checkpoint.header.task, device
-        self.module = checkpoint.build().to(device)
+        self.task = checkpoint.header.task
+        self.take(checkpoint.build(), input_shape_of(checkpoint.header), device)
+
+    def take(
+        self, module: torch.nn.Module, input_shape: tuple[int, ...] | None, device: torch.device
+    ) -> None:
+        """Serve `module`, in eval mode, once one row and two went through it; the task is known by now."""
+        self.device, self.module = device, module.to(device)
         floating = (p.dtype for p in self.module.parameters() if p.is_floating_point())
         self.dtype = next(floating, torch.float32)
-        self.configure(_input_shape(checkpoint.header))
+        self.configure(input_shape)
         self.row_buffer = RowBuffer(
             min(self.chunk_rows, self.row_limit),
             self.row_shape,
@@ -313,7 +319,12 @@ def handler_class(header: CheckpointHeader) -> type[CheckpointHandler[Any]]:
         raise MissingTaskError(
             f"{header.path} names no task, so nothing says how to read a request; give one"
         )
-    module = importlib.import_module(f"handlers.{header.task.task}")
+    return handler_of(header.task.task)
+
+
+def handler_of(task_name: str) -> type[CheckpointHandler[Any]]:
+    """The handler of the task of this name, which is known."""
+    module = importlib.import_module(f"handlers.{task_name}")
     [handler] = [
         value
         for value in vars(module).values()
@@ -324,7 +335,8 @@ def handler_class(header: CheckpointHeader) -> type[CheckpointHandler[Any]]:
     return handler
 
 
-def _input_shape(header: CheckpointHeader) -> tuple[int, ...] | None:
+def input_shape_of(header: CheckpointHeader) -> tuple[int, ...] | None:
+    """Shape of one row of the module's input, where its architecture says it."""
     if header.architecture is None or header.config is None:
         return None
     input_shape = get_architecture(header.architecture).input_shape

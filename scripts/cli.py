@@ -14,7 +14,7 @@ import typer
 
 from models.errors import ProblemsError, StatehouseError
 from scripts import __version__
-from scripts.commands import cache, changes, key, load_test, publish, requests, serve, tune
+from scripts.commands import cache, changes, export, key, load_test, publish, requests, serve, tune
 from scripts.commands.options import EXIT_FAILED
 from scripts.errors import ArgumentError, CommandError, NotServingError
 from scripts.terminal import console
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (publish, serve, requests, load_test, changes, tune, cache):
+for group in (publish, serve, requests, load_test, changes, tune, cache, export):
     app.add_typer(group.app)
 app.add_typer(key.app, name="key")
 

@@ -17,6 +17,7 @@
     │   ├── TransferStoppedError       a transfer was stopped, because what wanted it was
     │   └── CacheError                 the cache of fetched versions cannot be used
     ├── PublishError                   a checkpoint that may not become a version, with every reason
+    ├── ExportError                    a version that cannot be exported so, with every reason
     ├── ExampleFileError               an --example file that cannot be a golden example
     ├── InspectTargetError             neither a file nor a version
     ├── ArgumentError                  an option's value is not what the option takes
@@ -106,6 +107,10 @@ class CacheError(StoreError):
 
 class PublishError(ProblemsError):
     """A checkpoint that may not become a version."""
+
+
+class ExportError(ProblemsError):
+    """A version cannot be exported in this form."""
 
 
 class ExampleFileError(StatehouseError):

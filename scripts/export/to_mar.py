@@ -1,0 +1,117 @@
+"""``.mar``: an archive that a plain TorchServe loads and answers from, without Statehouse.
+
+The module goes in as TorchScript; reading requests and writing answers is this project's own code, as source.
+Imports torch: import it late.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from importlib.metadata import requires
+from pathlib import Path
+
+from handlers.golden import GOLDEN_FILE
+from scripts.errors import ExportError
+from scripts.export import mar_handler, to_torchscript
+from scripts.export.source import ExportSource
+from scripts.export.verification import module_problems
+
+SUFFIX = ".mar"
+ROOT = Path(__file__).resolve().parents[2]
+HANDLER_FILE = "statehouse_handler.py"
+START_TIMEOUT_SECONDS = 600
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same version gives the same archive
+# What `handlers` and `models` import; TorchServe itself brings torch.
+_NEEDED = frozenset(
+    {"numpy", "orjson", "packaging", "pillow", "prometheus-client", "pydantic", "pysimdjson", "safetensors"}
+    | {"simplejpeg"}
+)
+_START = """
+import sys, types
+sys.path.insert(0, sys.argv[1])
+import statehouse_handler
+properties = {"model_dir": sys.argv[1], "gpu_id": None}
+statehouse_handler.ExportedHandler().initialize(types.SimpleNamespace(system_properties=properties))
+import handlers
+assert handlers.__file__.startswith(sys.argv[1]), handlers.__file__
+"""
+
+
+def write(source: ExportSource, path: Path) -> None:
+    """Write the archive; raises ExportError for tasks whose handler needs the module's own code."""
+    if source.handler.reads_text:
+        raise ExportError(
+            f"{source.version.name} {source.version.version} cannot be exported as mar:",
+            [
+                f"task {source.version.manifest.task}: is not carried by archives; export it as onnx or torchscript"
+            ],
+        )
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path, "w") as archive:
+        module = Path(folder, "model.pt")
+        to_torchscript.write(source, module)
+        _add(archive, "model.pt", module.read_bytes())
+        _add(archive, "MAR-INF/MANIFEST.json", _as_json(_manifest(source)))
+        about = source.describe("mar") | {"input_shape": source.input_shape}
+        _add(archive, "statehouse.json", _as_json(about))
+        _add(archive, GOLDEN_FILE, source.version.golden_path.read_bytes())
+        _add(archive, HANDLER_FILE, Path(mar_handler.__file__).read_bytes())
+        _add(archive, "requirements.txt", "\n".join([*_requirements(), ""]).encode())
+        for file in sorted(
+            each for package in ("handlers", "models") for each in (ROOT / package).rglob("*.py")
+        ):
+            _add(archive, f"source/{file.relative_to(ROOT)}", file.read_bytes())
+
+
+def problems(source: ExportSource, path: Path) -> list[str]:
+    """Compare the recorded module; then start the archive's handler in a process that has only its code."""
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+        found = module_problems(source, to_torchscript.read(Path(folder, "model.pt")))
+        started = subprocess.run(
+            [sys.executable, "-c", _START, folder],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=START_TIMEOUT_SECONDS,
+        )
+        if started.returncode != 0:
+            last = started.stderr.strip().splitlines()[-1:] or [f"exit code {started.returncode}"]
+            found.append(f"its handler does not start by itself: {last[0]}")
+    return found
+
+
+def _manifest(source: ExportSource) -> dict[str, object]:
+    return {
+        "runtime": "python",
+        "model": {
+            "modelName": source.version.name,
+            "modelVersion": source.version.version,
+            "handler": HANDLER_FILE,
+            "serializedFile": "model.pt",
+            "requirementsFile": "requirements.txt",
+        },
+        "archiverVersion": "0.12.0",
+    }
+
+
+def _requirements() -> list[str]:
+    """Return this project's own ranges of what the archive's code needs."""
+    declared = [
+        each.partition(";")[0].strip() for each in requires("statehouse") or () if "extra ==" not in each
+    ]
+    return sorted(each for each in declared if re.split(r"[^\w-]", each)[0].lower() in _NEEDED)
+
+
+def _as_json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    archive.writestr(zipfile.ZipInfo(name, _LONG_AGO), content)

@@ -1,0 +1,212 @@
+"""Each task in each form, told from what the version itself answers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from models import TensorTask, load_checkpoint, register_architecture, save_checkpoint
+from scripts.errors import ExportError, VersionFolderError, VersionNotFoundError
+from scripts.export import to_onnx, to_torchscript
+from scripts.export.export import export
+from scripts.export.form import Form
+from scripts.export.source import read_version
+from scripts.publish import publish
+from scripts.store import LocalStore, sha256_of
+from tests.scripts.commands_run import run_statehouse
+
+SUFFIXES = {"onnx": ".onnx", "torchscript": ".torchscript.pt", "mar": ".mar", "safetensors": ".safetensors"}
+
+
+@pytest.mark.parametrize("form", ["onnx", "torchscript", "safetensors"])
+@pytest.mark.parametrize("name", ["pets", "prices", "numbers", "colours"])
+def test_each_task_in_each_form(store, tmp_path, monkeypatch, name, form):
+    monkeypatch.chdir(tmp_path)
+    steps = []
+    result = export(store, name, "1.0", form=form, report=steps.append)
+    file = tmp_path / f"{name}-1.0{SUFFIXES[form]}"
+    assert {path.resolve() for path in result.files} == {file, file.with_name(file.name + ".json")}
+    assert result.files == {path: sha256_of(path) for path in result.files}
+    assert sorted(tmp_path.iterdir()) == [file, file.with_name(file.name + ".json")]
+    assert [step.split()[0] for step in steps] == ["reading", "writing", "answering"]
+
+    about = json.loads(file.with_name(file.name + ".json").read_text())
+    manifest = store.get(name, "1.0").manifest
+    assert about["digest"] == manifest.digest
+    assert about["task_config"] == manifest.task_config
+    assert about["input"]["shape"][0] == about["output"]["shape"][0] == "batch"
+    assert (about["input"]["shape"] == ["batch", "length"]) == (name == "colours")
+
+
+def test_onnx_runtime_alone_answers_batches_of_any_length(store, tmp_path):
+    import onnxruntime
+
+    export(store, "pets", "1.0", form="onnx", output=tmp_path / "pets.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "pets.onnx", providers=["CPUExecutionProvider"])
+    assert json.loads(session.get_modelmeta().custom_metadata_map["statehouse"])["name"] == "pets"
+    module = load_checkpoint(store.get("pets", "1.0").checkpoint_path).build()
+    for rows in (1, 2, 7, 64):
+        images = torch.randn(rows, 3, 8, 8)
+        [output] = session.run(["output"], {"input": images.numpy()})
+        torch.testing.assert_close(torch.from_numpy(output), module(images), rtol=1e-4, atol=1e-4)
+
+
+def test_torch_alone_loads_torchscript(store, tmp_path):
+    """In a process that cannot import this project."""
+    path = tmp_path / "numbers.pt"
+    export(store, "numbers", "1.0", form="torchscript", output=path)
+    program = (
+        "import sys, torch\n"
+        "sys.meta_path = [each for each in sys.meta_path if 'editable' not in repr(each).lower()]\n"
+        "extra = {'statehouse.json': ''}\n"
+        "module = torch.jit.load(sys.argv[1], _extra_files=extra)\n"
+        "assert not {'models', 'handlers', 'scripts'} & {name.partition('.')[0] for name in sys.modules}\n"
+        "print(module(torch.ones(3, 4)).tolist())\n"
+    )
+    command = [sys.executable, "-P", "-c", program, str(path)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path).stdout
+    module = load_checkpoint(store.get("numbers", "1.0").checkpoint_path).build()
+    torch.testing.assert_close(torch.tensor(json.loads(printed)), module(torch.ones(3, 4)))
+
+
+def test_safetensors_publish_again_under_the_same_digest(store, tmp_path):
+    path = tmp_path / "prices.safetensors"
+    export(store, "prices", "1.0", form="safetensors", output=path)
+    again = publish(path, store=LocalStore(tmp_path / "store"), name="prices", version="1.0").version
+    assert again.digest == store.get("prices", "1.0").digest
+    assert again.golden_path.read_bytes().count(b"body_base64") == 1
+
+
+def test_nothing_is_overwritten_unless_forced(store, tmp_path):
+    path = tmp_path / "deep" / "numbers.pt"
+    export(store, "numbers", "1.0", form="torchscript", output=path)
+    path.write_bytes(b"mine")
+    with pytest.raises(ExportError, match=r"numbers.pt is there already; give --force"):
+        export(store, "numbers", "1.0", form="torchscript", output=path)
+    assert path.read_bytes() == b"mine"
+    path.unlink()
+    with pytest.raises(ExportError, match=r"numbers.pt.json is there already"):
+        export(store, "numbers", "1.0", form="torchscript", output=path)
+    result = export(store, "numbers", "1.0", form="torchscript", output=path, force=True)
+    assert result.files[path] == sha256_of(path)
+
+
+def test_what_came_while_it_was_verified_is_not_overwritten(store, tmp_path, monkeypatch):
+    path = tmp_path / "numbers.pt"
+    monkeypatch.setattr(to_torchscript, "problems", lambda source, file: path.write_bytes(b"mine") and [])
+    with pytest.raises(ExportError, match="is there already"):
+        export(store, "numbers", "1.0", form="torchscript", output=path)
+    assert path.read_bytes() == b"mine"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("form", "maker"), [("onnx", to_onnx), ("torchscript", to_torchscript)])
+def test_a_form_that_answers_otherwise_is_refused_and_leaves_nothing(
+    store, tmp_path, monkeypatch, form, maker
+):
+    """Here the form is of another module: the fault that the check is for."""
+    write = maker.write
+
+    def write_another(source, path):
+        for parameter in source.module.parameters():
+            parameter.add_(0.5)
+        write(source, path)
+        for parameter in source.module.parameters():
+            parameter.sub_(0.5)
+
+    monkeypatch.setattr(maker, "write", write_another)
+    with pytest.raises(
+        ExportError, match="answers otherwise than the version; nothing was written"
+    ) as caught:
+        export(store, "pets", "1.0", form=form, output=tmp_path / "pets.out")
+    assert any(problem.startswith("example 0: $.") for problem in caught.value.problems)
+    assert any(problem.startswith("3 rows at once") for problem in caught.value.problems)
+    assert not list(tmp_path.iterdir())
+
+
+def publish_own(module_class, name, tmp_path):
+    """Publish a module that has one argument, `size`, and takes rows of that length."""
+    register_architecture(name, input_shape=lambda config: (config.size,))(module_class)
+    path = save_checkpoint(
+        tmp_path / f"{name}.pt", module_class(4), architecture=name, config={"size": 4}, task=TensorTask()
+    )
+    store = LocalStore(tmp_path / "store")
+    publish(path, store=store, name="own", version="1.0")
+    return store
+
+
+class CountsRows(torch.nn.Module):
+    """Adds the number of rows, which a recording takes for a constant unless it is told."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(size, 2)
+
+    def forward(self, x):
+        return self.layer(x) + float(len(x.tolist()))
+
+
+def test_a_module_that_cannot_be_recorded_is_refused_with_the_reason(tmp_path):
+    store = publish_own(CountsRows, "counts_rows", tmp_path)
+    for form in ("torchscript", "onnx"):
+        with pytest.raises(ExportError, match=f"own 1.0 as {form} .*nothing was written") as caught:
+            export(store, "own", "1.0", form=form, output=tmp_path / "out" / form)
+        assert caught.value.problems
+        assert not list((tmp_path / "out").iterdir())
+
+
+def test_versions_that_are_absent_or_changed_are_refused(store, tmp_path):
+    with pytest.raises(VersionNotFoundError, match=r"There is no version 2\.0"):
+        export(store, "pets", "2.0", form="onnx", output=tmp_path / "x.onnx")
+    copy = LocalStore(tmp_path / "store")
+    path = store.get("numbers", "1.0").checkpoint_path
+    publish(path, store=copy, name="numbers", version="1.0")
+    file = copy.get("numbers", "1.0").checkpoint_path
+    file.chmod(0o644)
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(VersionFolderError, match="SHA-256"):
+        export(copy, "numbers", "1.0", form="safetensors", output=tmp_path / "x.safetensors")
+    with pytest.raises(ExportError, match="'gguf' is no form of export; expected one of onnx, torchscript"):
+        export(store, "pets", "1.0", form="gguf")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store"]
+
+
+def test_an_absent_extra_says_what_to_install(store, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ExportError, match=r"onnxscript: install them with pip install -e '\.\[export\]'"):
+        export(store, "pets", "1.0", form="onnx", output=tmp_path / "pets.onnx")
+
+
+def test_every_form_is_one_file_and_on_the_command_line(store):
+    from typer.main import get_command
+
+    from scripts.cli import app
+
+    options = {option.name: option for option in get_command(app).commands["export"].params}
+    assert (
+        [str(getattr(each, "value", each)) for each in options["to"].type.choices]
+        == list(Form)
+        == list(SUFFIXES)
+    )
+    assert read_version(store.get("pets", "1.0"), ()).inputs(3).shape == (3, 3, 8, 8)
+
+
+def test_the_command_says_what_it_wrote_and_what_it_did_not(store, tmp_path):
+    folder, output = store.folder.parent, str(tmp_path / "numbers.pt")
+    command = ("export", "numbers", "1.0", "--to", "torchscript", "--output", output)
+    done = run_statehouse(folder, *command, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["form"], told["golden_examples"], told["tolerance"]) == ("torchscript", 1, 1e-4)
+    assert list(told["files"]) == [output, f"{output}.json"]
+    again = run_statehouse(folder, *command)
+    assert again.returncode == 1
+    assert "is there already; give --force" in again.stderr
+    forced = run_statehouse(folder, *command, "--force")
+    assert "answers 1 golden examples as the version does, within 0.0001" in forced.stdout
