@@ -27,7 +27,7 @@ def write(source: ExportSource, path: Path) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)  # for torch.export, which libtorch does not read
         traced: Any = torch.jit.trace(source.module, source.inputs(TRACED_ROWS), check_trace=False)  # type: ignore[no-untyped-call]
         extra = {DESCRIPTION: description_json(source, "torchscript")}
-        torch.jit.save(traced, str(path), _extra_files=extra)  # type: ignore[no-untyped-call]
+        torch.jit.save(traced, str(path), _extra_files=extra)
 
 
 def read(path: Path) -> nn.Module:
