@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from handlers.payload import decode
 from models.architecture_import import import_architectures
 from models.checkpoint import Checkpoint, load_checkpoint
 from scripts import __version__
+from scripts.errors import ExportError
 from scripts.source import Handler
 from scripts.store import PublishedVersion
 
@@ -49,22 +51,40 @@ class ExportSource:
         """Names of the input's first axes, those that may have any length."""
         return ("batch", "length") if self.handler.reads_text else ("batch",)
 
-    def inputs(self, rows: int) -> Tensor:
+    def inputs(self, rows: int) -> Any:  # noqa: ANN401 - a task's own, a tensor for most
         """Return what the module gets for so many made rows, each different."""
         made = [decode(self.handler.make_example(seed), self.handler).rows for seed in range(rows)]
         return self.handler.preprocess(np.concatenate(made))
 
-    def new_handler(self) -> Handler:
-        """Return another handler of the same version, whose module may be replaced."""
-        return CheckpointHandler.from_checkpoint(
-            self.checkpoint, name=self.version.name, version=self.version.version, digest=self.version.digest
-        )
+    def handler_of(self, checkpoint: Checkpoint) -> Handler:
+        """Return a handler of this version around what ``checkpoint`` holds; its module may be replaced."""
+        return _handler(self.version, checkpoint)
+
+    @cached_property
+    def sample(self) -> tuple[Tensor, Tensor] | None:
+        """What the module is given for a few rows, and its answer; None where either is not one tensor."""
+        given = self.inputs(TRACED_ROWS)
+        if not isinstance(given, Tensor):
+            return None
+        with torch.inference_mode():
+            answer = self.module(given)
+        return (given, answer) if isinstance(answer, Tensor) else None
+
+    def require_sample(self, form: str) -> Tensor:
+        """Return what the module is given for a few rows; ExportError where ``form`` cannot hold such a module."""
+        if self.sample is None:
+            raise ExportError(
+                f"{self.version.name} {self.version.version} cannot be exported as {form}:",
+                [
+                    f"task {self.version.manifest.task}: its module does not take one tensor and give one; "
+                    "export it as safetensors"
+                ],
+            )
+        return self.sample[0]
 
     def describe(self, form: str) -> dict[str, Any]:
         """Return as plain data what one must know to use the module without Statehouse."""
-        with torch.inference_mode():
-            given = self.inputs(TRACED_ROWS)
-            answer = self.module(given)
+        given, answer = self.sample or (None, None)
         manifest = self.version.manifest
         return {
             "name": manifest.name,
@@ -76,7 +96,7 @@ class ExportSource:
             "task": manifest.task,
             "task_config": manifest.task_config,
             "input": _described(given, self.axes),
-            "output": _described(answer, self.axes if answer.ndim > 2 else self.axes[:1]),
+            "output": _described(answer, self.axes),
             "input_schema": manifest.input_schema,
             "output_schema": manifest.output_schema,
             "metadata": manifest.metadata,
@@ -93,10 +113,13 @@ class ExportSource:
         return f"cpu/{str(self.handler.dtype).removeprefix('torch.')}"
 
 
-def _described(tensor: Tensor, axes: tuple[str, ...]) -> dict[str, Any]:
+def _described(tensor: Tensor | None, axes: tuple[str, ...]) -> dict[str, Any] | None:
+    if tensor is None:
+        return None
+    named = axes if len(axes) == 1 or tensor.ndim > 2 or not tensor.is_floating_point() else axes[:1]
     return {
         "dtype": str(tensor.dtype).removeprefix("torch."),
-        "shape": [*axes, *tensor.shape[len(axes) :]],
+        "shape": [*named, *tensor.shape[len(named) :]],
     }
 
 
@@ -105,10 +128,13 @@ def read_version(version: PublishedVersion, architectures: tuple[str, ...]) -> E
     import_architectures(architectures)
     checkpoint = load_checkpoint(version.checkpoint_path)
     golden = read_golden(version.golden_path)
-    handler = CheckpointHandler.from_checkpoint(
+    return ExportSource(version, checkpoint, golden, _handler(version, checkpoint))
+
+
+def _handler(version: PublishedVersion, checkpoint: Checkpoint) -> Handler:
+    return CheckpointHandler.from_checkpoint(
         checkpoint, name=version.name, version=version.version, digest=version.digest
     )
-    return ExportSource(version, checkpoint, golden, handler)
 
 
 def description_json(source: ExportSource, form: str) -> str:

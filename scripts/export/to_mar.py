@@ -51,6 +51,7 @@ def write(source: ExportSource, path: Path) -> None:
                 f"task {source.version.manifest.task}: is not carried by archives; export it as onnx or torchscript"
             ],
         )
+    source.require_sample("mar")
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path, "w") as archive:
         module = Path(folder, "model.pt")
         to_torchscript.write(source, module)

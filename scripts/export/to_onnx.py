@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.errors import ExportError
-from scripts.export.source import TRACED_ROWS, ExportSource, description_json
+from scripts.export.source import ExportSource, description_json
 from scripts.export.verification import module_problems
 
 SUFFIX = ".onnx"
@@ -27,11 +27,12 @@ MAX_ONE_FILE_BYTES = 1_800_000_000  # protobuf ends at 2 GiB; beyond, the tensor
 def write(source: ExportSource, path: Path) -> None:
     """Write the module as ONNX; its input is called ``input``, its output ``output``."""
     _require_extra()
+    rows = source.require_sample("onnx")
     size_bytes = sum(each.numel() * each.itemsize for each in source.module.state_dict().values())
     with _quiet():
         program = torch.onnx.export(
             source.module,
-            (source.inputs(TRACED_ROWS),),
+            (rows,),
             dynamo=True,
             dynamic_shapes=({axis: torch.export.Dim(name) for axis, name in enumerate(source.axes)},),
             input_names=["input"],

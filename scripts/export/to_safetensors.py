@@ -33,4 +33,4 @@ def problems(source: ExportSource, path: Path) -> list[str]:
     loaded = load_checkpoint(path)
     if loaded.digest() != source.version.digest:
         return [f"digest: is {loaded.digest()} once read back, {source.version.digest} in the version"]
-    return module_problems(source, loaded.build())
+    return module_problems(source, source.handler_of(loaded).module)  # wrapped as its task wraps it

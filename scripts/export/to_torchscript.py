@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.jit._trace import TracerWarning
 
-from scripts.export.source import TRACED_ROWS, ExportSource, description_json
+from scripts.export.source import ExportSource, description_json
 from scripts.export.verification import module_problems
 
 SUFFIX = ".torchscript.pt"
@@ -22,10 +22,11 @@ DESCRIPTION = "statehouse.json"  # in the archive's extra files
 
 def write(source: ExportSource, path: Path) -> None:
     """Record the module on made rows; what it decides in Python is recorded as it was for those."""
+    rows = source.require_sample("torchscript")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TracerWarning)  # golden examples and other batch sizes decide
         warnings.simplefilter("ignore", DeprecationWarning)  # for torch.export, which libtorch does not read
-        traced: Any = torch.jit.trace(source.module, source.inputs(TRACED_ROWS), check_trace=False)  # type: ignore[no-untyped-call]
+        traced: Any = torch.jit.trace(source.module, rows, check_trace=False)  # type: ignore[no-untyped-call]
         extra = {DESCRIPTION: description_json(source, "torchscript")}
         torch.jit.save(traced, str(path), _extra_files=extra)
 

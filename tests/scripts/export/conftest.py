@@ -68,7 +68,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
         "pets": ("convnet", IMAGE, pets),
         "prices": ("mlp", TABLE, prices),
         "numbers": ("simple_net", TENSOR, TensorTask()),
-        "colours": ("text_bag", TEXT, TextClassificationTask(tokenizer=tokenizer(), labels=["no", "yes"])),
+        "colours": (
+            "text_bag",
+            TEXT,
+            TextClassificationTask(tokenizer=tokenizer(), max_tokens=8, labels=["no", "yes"]),
+        ),
     }
     texts = [Example(content_type="text/plain", body=text.encode()) for text in TEXTS]
     store = LocalStore(folder / "model_store")

@@ -10,7 +10,7 @@ from importlib import import_module
 import pytest
 import torch
 
-from models import TensorTask, load_checkpoint, register_architecture, save_checkpoint
+from models import ObjectDetectionTask, TensorTask, load_checkpoint, register_architecture, save_checkpoint
 from scripts.errors import ExportError, VersionFolderError, VersionNotFoundError
 from scripts.export import to_onnx, to_torchscript
 from scripts.export.export import export
@@ -129,11 +129,15 @@ def test_a_form_that_answers_otherwise_is_refused_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def publish_own(module_class, name, tmp_path):
-    """Publish a module that has one argument, `size`, and takes rows of that length."""
+def publish_own(module_class, name, tmp_path, task=None):
+    """Publish a module that has one argument, `size`, and takes rows of that length, or what the task says."""
     register_architecture(name, input_shape=lambda config: (config.size,))(module_class)
     path = save_checkpoint(
-        tmp_path / f"{name}.pt", module_class(4), architecture=name, config={"size": 4}, task=TensorTask()
+        tmp_path / f"{name}.pt",
+        module_class(4),
+        architecture=name,
+        config={"size": 4},
+        task=task or TensorTask(),
     )
     store = LocalStore(tmp_path / "store")
     publish(path, store=store, name="own", version="1.0")
@@ -158,6 +162,31 @@ def test_a_module_that_cannot_be_recorded_is_refused_with_the_reason(tmp_path):
             export(store, "own", "1.0", form=form, output=tmp_path / "out" / form)
         assert caught.value.problems
         assert not list((tmp_path / "out").iterdir())
+
+
+class FindsOne(torch.nn.Module):
+    """Takes a list of images and gives a list of dicts, as torchvision's detection models do."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.score = torch.nn.Parameter(torch.full((1,), 1 / size))
+
+    def forward(self, images):
+        boxes, labels = torch.tensor([[0.0, 0.0, 8.0, 9.0]]), torch.ones(1, dtype=torch.int64)
+        return [{"boxes": boxes, "labels": labels, "scores": self.score} for _ in images]
+
+
+def test_a_module_that_takes_more_than_a_tensor_is_exported_as_tensors_alone(tmp_path):
+    task = ObjectDetectionTask(labels=["background", "cat"], score_threshold=0.1)
+    store = publish_own(FindsOne, "finds_one", tmp_path, task)
+    for form in ("onnx", "torchscript", "mar"):
+        with pytest.raises(
+            ExportError, match=r"task object_detection: its module .*; export it as safetensors"
+        ):
+            export(store, "own", "1.0", form=form, output=tmp_path / "out" / form)
+    export(store, "own", "1.0", form="safetensors", output=tmp_path / "out" / "own.safetensors")
+    about = json.loads((tmp_path / "out" / "own.safetensors.json").read_text())
+    assert (about["input"], about["task"]) == (None, "object_detection")
 
 
 def test_versions_that_are_absent_or_changed_are_refused(store, tmp_path):
