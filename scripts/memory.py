@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from scripts.available_memory import available_bytes
 from scripts.deployment import ONE_LANE, VersionSettings
 from scripts.errors import NotEnoughMemoryError
 from scripts.supervisor import Supervisor
@@ -60,25 +61,3 @@ def _proportional_bytes(process_id: int) -> int:
     except OSError:  # it has ended
         return 0
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-
-
-def available_bytes() -> int:
-    """Return how much memory processes can still have: the machine's, or the container's if that is less."""
-    machine = _kibibytes("MemAvailable")
-    limit, used = _cgroup("memory.max"), _cgroup("memory.current")
-    return machine if limit is None or used is None else min(machine, limit - used)
-
-
-def _kibibytes(field: str) -> int:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) * 1024
-    raise NotEnoughMemoryError(f"/proc/meminfo has no {field}: is this Linux?")
-
-
-def _cgroup(name: str) -> int | None:
-    try:
-        text = Path("/sys/fs/cgroup", name).read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None

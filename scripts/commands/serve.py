@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scripts import __version__
-from scripts.commands.options import DEPLOYMENT, AsJson, DeploymentFile, Store
+from scripts.commands.options import DEPLOYMENT, EXIT_FAILED, AsJson, DeploymentFile, Store
 from scripts.control import ControlClient
 from scripts.terminal import console
 
@@ -75,7 +75,13 @@ def serve(
 
 
 @app.command(epilog="Example: statehouse status --json")
-def status(deployment: DeploymentFile = DEPLOYMENT, as_json: AsJson = False) -> None:
+def status(
+    deployment: DeploymentFile = DEPLOYMENT,
+    must_be_ready: Annotated[
+        bool, typer.Option("--ready", help="Exit code 1 unless every version has proved itself.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show versions, workers, queues, defaults, latency and digests.
 
     FAILED counts answers of 5xx: the server's fault. Percentiles are of all answers since a version was
@@ -86,3 +92,5 @@ def status(deployment: DeploymentFile = DEPLOYMENT, as_json: AsJson = False) -> 
         console.print_json(current)
     else:
         console.print_status(current)
+    if must_be_ready and not current["ready"]:
+        raise typer.Exit(EXIT_FAILED)
