@@ -1,4 +1,4 @@
-.PHONY: serve test fuzz large-test test-deps test-mnist check bench bench-all bench-swaps clean
+.PHONY: serve test fuzz large-test test-deps test-mnist image-test soak check bench bench-all bench-swaps clean
 
 BIN := .venv/bin
 
@@ -11,6 +11,7 @@ test: .venv/.ready-dev       ## every test: real servers, and processes killed u
 TEST_PACKAGES += prometheus  # rules are tested by its promtool, the dashboard's queries by a real one
 TEST_PACKAGES += wrk         # clients that do not wait, for swaps at full load
 TEST_PACKAGES += chromium    # the console's tests look at its page
+TEST_PACKAGES += podman runc mmdebstrap  # build and run the container: `make image-test`
 
 large-test: .venv/.ready-dev ## a checkpoint of 4 GB loads and publishes in bounded memory (needs 16 GB of disk)
 	STATEHOUSE_LARGE_BYTES=4000000000 $(BIN)/pytest -s tests/scripts/test_large_checkpoints.py
@@ -31,10 +32,18 @@ data/mnist:                  ## the files of examples/train_mnist.py, through np
 test-mnist: .venv/.ready-dev data/mnist    ## the whole of MNIST: trained, killed, resumed, published (minutes)
 	$(BIN)/pytest tests/examples/mnist.py
 
+image-test: .venv/.ready-dev ## builds the container and runs it (root on Debian; minutes, most of them the first time)
+	$(BIN)/pytest -m image tests/image
+
+SECONDS := 1800
+soak: .venv/.ready-dev       ## a server under load for SECONDS, swapped, hurt and asked nonsense: nothing wrong, lost or growing
+	$(BIN)/python -m tests.soak --seconds $(SECONDS)
+
 check: .venv/.ready-dev      ## lint, types, layering
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/pytest -q tests/test_layering.py
 
 .venv/bin/python:
@@ -68,4 +77,4 @@ bench-swaps: .venv/.ready-dev    ## what a swap costs, beside TorchServe's docum
 	$(BIN)/python -m benchmarks.swaps
 
 clean:                       ## the environment and everything built
-	rm -rf .venv .venv-bench *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .image-test .venv .venv-bench *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -166,6 +166,7 @@ def test_a_default_that_could_not_start_is_swapped_away_from_and_healed(server: 
     folder.rename(away)
     server.start()
     assert server.announced["ready"] is False
+    assert server.run("status", "--ready", check=False).returncode == 1
     assert server.ask().status_code == 503
     assert server.ask("moody/1.0").status_code == 200
     server.run("swap", "moody", "1.0")
@@ -173,5 +174,6 @@ def test_a_default_that_could_not_start_is_swapped_away_from_and_healed(server: 
     assert server.model("moody", "1.1")["state"] == "FAILED"
     away.rename(folder)
     server.wait_until(server.is_ready)
+    server.run("status", "--ready")
     assert server.ask("moody/1.1").status_code == 200
     assert server.serving() == "1.0"
