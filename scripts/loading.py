@@ -61,8 +61,8 @@ class VersionLoader:
                 self._prepare(loaded, lane, identities)
                 await self._torchserve.register(lane, response_timeout_seconds=self._response_timeout_seconds)
             await self._wait_until_proved(loaded)
-        except BaseException:
-            await self.unload(loaded)
+        except BaseException as error:
+            await self._take_back(loaded, error)
             raise
         loaded.load_seconds = time.monotonic() - began
         loaded.state = VersionState.READY
@@ -83,6 +83,7 @@ class VersionLoader:
             raise ServerError(f"{loaded.name} {loaded.version} has not been looked up in the model store.")
         handler = f"handlers.{published.manifest.task}"
         self._log.forget(lane.name, lane.torchserve_version)
+        self._log.worker(lane.name, lane.torchserve_version)
         try:
             self._failure_file(lane).unlink(missing_ok=True)
             settings = self._worker_settings(loaded, lane, published, identities)
@@ -91,11 +92,29 @@ class VersionLoader:
             self._torchserve.discard(lane)
             raise VersionStartError(f"{loaded.name} {loaded.version} cannot be prepared: {error}.") from error
 
+    async def _take_back(self, loaded: LoadedVersion, reason: BaseException) -> None:
+        """Unload what could not start; where that fails as well, both are told."""
+        try:
+            await self.unload(loaded)
+        except TorchServeError as left:
+            if not isinstance(reason, Exception):  # a stop is not made into something else
+                raise
+            raise VersionStartError(f"{reason}\nNor could it be taken back: {left}") from reason
+
     async def unload(self, loaded: LoadedVersion) -> None:
-        """Take a version out of TorchServe; it must be idle, or what is in flight in it fails."""
+        """Take a version out of TorchServe; it must be idle, or what is in flight in it fails.
+
+        Raises TorchServeError when it keeps a lane, once all others are gone.
+        """
+        kept = []
         for lane in loaded.lanes:
             if self._torchserve.is_prepared(lane):
-                await self._remove(lane)
+                try:
+                    await self._remove(lane)
+                except TorchServeError as error:
+                    kept.append(error)
+        if kept:
+            raise kept[0]
 
     async def _remove(self, lane: Lane) -> None:
         try:
@@ -106,6 +125,7 @@ class VersionLoader:
                 raise
         finally:
             self._torchserve.discard(lane)
+            self._log.forget(lane.name, lane.torchserve_version)
 
     async def _wait_until_proved(self, loaded: LoadedVersion) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS

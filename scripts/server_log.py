@@ -69,7 +69,7 @@ class ServerLog:
         self._file.addHandler(handler)
 
     def worker(self, name: str, torchserve_version: str) -> WorkerLog:
-        """Return the log of one lane's workers."""
+        """Return the log of one lane's workers; from now on their lines are kept."""
         return self._workers.setdefault(f"{name}_{torchserve_version}", WorkerLog())
 
     def forget(self, name: str, torchserve_version: str) -> None:
@@ -95,8 +95,9 @@ class ServerLog:
     def _worker_line(self, lane: str, logger: str, message: str) -> None:
         if _START_CHATTER.match(message):
             return
-        log = self._workers.setdefault(lane, WorkerLog())
-        log.add(message)
+        log = self._workers.get(lane)
+        if log is not None:  # some lines come when their lane is gone
+            log.add(message)
         # Tracebacks stay in the file and the tail; whoever waits for a worker tells why it died.
         if logger == "MODEL_LOG" and message.startswith("statehouse: "):
             self._say(f"{lane.rpartition('_')[0]}: {message.removeprefix('statehouse: ')}")

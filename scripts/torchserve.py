@@ -23,6 +23,7 @@ import httpx
 
 from scripts.child_process import LineSink
 from scripts.errors import ServerStartError, TorchServeError
+from scripts.kill_command import path_with_kill
 from scripts.leftovers import kill_leftovers
 from scripts.metrics.torchserve import Measured, read_measured
 from scripts.runtime import RuntimeFolder
@@ -222,7 +223,9 @@ class TorchServe:
         kept = {name: os.environ[name] for name in passed_on if name in os.environ}
         project = Path(__file__).resolve().parent.parent
         return kept | {
-            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+            "PATH": path_with_kill(
+                f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin", self._runtime.path / "bin"
+            ),
             "PYTHONPATH": os.pathsep.join(str(path) for path in (project, *self._python_path)),
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self._runtime.java_temp),

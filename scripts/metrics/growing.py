@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -28,3 +28,9 @@ class Growing(Generic[Key]):
 
     def __iter__(self) -> Iterator[Key]:
         return iter(list(self._latest))
+
+    def keep(self, wanted: Callable[[Key], bool]) -> None:
+        """Forget every count that is not ``wanted``."""
+        for counts in (self._before, self._latest):
+            for key in [key for key in counts if not wanted(key)]:
+                del counts[key]

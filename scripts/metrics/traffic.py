@@ -27,6 +27,8 @@ class Traffic:
     def begin(self, name: str, version: str, generation: int) -> None:
         """Count a version that is loaded from now on: what an earlier life of it counted is not its own."""
         self._since[name, version] = generation
+        self._requests.keep(self._counts)
+        self._measured.keep(self._counts)
 
     def take_front(self, statistics: FrontStatistics) -> None:
         """Take a look at the front."""
@@ -37,7 +39,9 @@ class Traffic:
             "connections_limit": statistics.connection_limit,
             "queued_requests": statistics.queued,
         }
-        self._requests.take(statistics.requests)
+        self._requests.take(
+            {each: count for each, count in statistics.requests.items() if self._counts(each)}
+        )
         self._in_flight = statistics.in_flight
         for outcome in CLIENT_OUTCOMES:
             counts = {(name, outcome): getattr(each, outcome) for name, each in statistics.clients.items()}
@@ -45,7 +49,7 @@ class Traffic:
 
     def take_torchserve(self, measured: dict[Measured, float]) -> None:
         """Take a look at TorchServe."""
-        self._measured.take(measured)
+        self._measured.take({each: value for each, value in measured.items() if self._counts(each)})
 
     def requests(self, name: str, version: str) -> float:
         """Return how many requests clients have sent to a version."""
@@ -67,5 +71,8 @@ class Traffic:
         return sum(self._measured[each] for each in mine if self._is_of(each, name, version))
 
     def _is_of(self, each: Tracked | Measured, name: str, version: str) -> bool:
-        since = self._since.get((name, version), 0)
-        return (each.name, each.version) == (name, version) and each.generation >= since
+        return (each.name, each.version) == (name, version) and self._counts(each)
+
+    def _counts(self, each: Tracked | Measured) -> bool:
+        # Both go on telling of what is long gone: kept, it would be a little more after every swap.
+        return each.generation >= self._since.get((each.name, each.version), 0)

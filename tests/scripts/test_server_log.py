@@ -14,7 +14,9 @@ def said() -> list[str]:
 
 @pytest.fixture
 def log(tmp_path: Path, said: list[str]) -> ServerLog:
-    return ServerLog(tmp_path / "servers.log", said.append)
+    made = ServerLog(tmp_path / "servers.log", said.append)
+    made.worker("digits", "1.0-b8")  # its lines are kept
+    return made
 
 
 def worker_says(log: ServerLog, *messages: str) -> None:
@@ -80,4 +82,5 @@ def test_lanes_are_told_apart_and_a_forgotten_one_begins_anew(log: ServerLog) ->
     worker_says(log, "Backend worker process died.")
     assert log.worker("digits", "1.1-b8").deaths == 0
     log.forget("digits", "1.0-b8")
+    worker_says(log, "Backend worker process died.")  # nobody has asked for it since
     assert log.worker("digits", "1.0-b8").deaths == 0

@@ -94,6 +94,7 @@ class Running:
     def register(self, name: str, version: str, *, handler: str) -> Lane:
         lane = Lane(name, version, batch_size=4, max_batch_delay_ms=1, workers=1)
         self.torchserve.prepare(lane, handler=f"test_{handler}", settings="{}")
+        self.log.worker(name, lane.torchserve_version)
         self.do(self.torchserve.register(lane, response_timeout_seconds=60))
         return lane
 

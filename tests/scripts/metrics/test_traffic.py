@@ -35,6 +35,20 @@ def test_a_version_that_is_loaded_again_after_it_was_retired_counts_from_zero() 
     assert traffic.requests("small", "1.0") == 2
 
 
+def test_what_is_gone_is_not_kept_however_long_it_is_told_of() -> None:
+    """Or a server would hold a little more after every swap."""
+    traffic = Traffic()
+    for generation in range(50):
+        traffic.begin("small", "1.0", generation)
+        traffic.take_front(look(**{f"g{each}": 1 for each in range(generation + 1)}))
+        traffic.take_torchserve(
+            {Measured("queued", "small", "1.0", each, "1.0-b1"): 1 for each in range(generation + 1)}
+        )
+    assert traffic.requests("small", "1.0") == 2
+    assert len(list(traffic._requests)) == 2
+    assert len(list(traffic._measured)) == 1
+
+
 def test_a_front_that_starts_again_takes_nothing_back() -> None:
     traffic = Traffic()
     traffic.take_front(replace(look(g0=5), totals={"retries": 3}, responses={"2xx": 7}))
