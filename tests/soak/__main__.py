@@ -71,7 +71,7 @@ def _print(outcome: Outcome) -> None:
             f"{each.name}{f' ({each.unit})' if each.unit else ''}",
             *(f"{value:,.1f}" for value in (each.first, each.last)),
             f"{each.slope:+.3f} ± {each.error:.3f}",
-            f"{each.bound:g}",
+            f"{each.bound:.2f}",
             _verdict(each),
         )
     out.print(table)

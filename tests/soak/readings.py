@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -16,8 +17,10 @@ import httpx
 
 from scripts.runtime import RuntimeFolder
 from tests.e2e.server import Server
+from tests.soak.java import collected_heap_bytes
 
 MIB = 1 << 20
+COLLECT_SECONDS = 10  # twice in a cycle
 Series = list[tuple[float, float]]
 
 
@@ -31,6 +34,7 @@ class Readings(threading.Thread):
         self._every_seconds = every_seconds
         self._over = threading.Event()
         self._began = time.monotonic()
+        self._collected = -math.inf
         self.series: defaultdict[tuple[str, str], Series] = defaultdict(list)
 
     def run(self) -> None:
@@ -64,6 +68,10 @@ class Readings(threading.Thread):
             found["memory", title] = _own_bytes(pid) / MIB
             found["file descriptors", title] = len(list(Path(f"/proc/{pid}/fd").iterdir()))
             found["threads", title] = len(list(Path(f"/proc/{pid}/task").iterdir()))
+        if time.monotonic() - self._collected > COLLECT_SECONDS:
+            # What is not used any more stays in a heap until that is full, which would look like a leak.
+            found["memory", "Java's heap, collected"] = collected_heap_bytes(pids["torchserve"]) / MIB
+            self._collected = time.monotonic()
         workers = [pid for row in status["models"] for pid in row["workers"]["pids"] if pid]
         found["memory", "workers"] = sum(map(_own_bytes, workers)) / MIB
         found["processes", "all"] = sum(1 for _ in self._processes())

@@ -34,9 +34,10 @@ NAME, VERSIONS = "net", ("1.0", "1.1")
 SIZES = {"input_size": 16, "hidden_size": 64, "num_classes": 5}
 BODIES = 64
 MOST_FAILED_PER_KILL = 32  # the largest batch: what one process has in flight
-# Beyond these, per minute, something grows: half a gigabyte a day of memory, one thing in a minute's three swaps.
-BOUNDS = {"memory": 0.35, "temp files' size": 0.35}
-BOUND_OF_COUNTS = 0.34
+# Beyond these, per minute, something grows: half a gigabyte a day, or one thing in a minute's three swaps.
+BOUND_OF_MEMORY, BOUND_OF_COUNTS = 0.35, 0.34
+# What may be filled once and stays so, whenever that is: Java goes on to compile for minutes.
+FILLED_ONCE = {"torchserve": 8.0}
 UNITS = {"memory": "MiB", "temp files' size": "MiB"}
 
 Tell = Callable[[str], None]
@@ -162,7 +163,7 @@ def _outcome(running: Soak, load: SteadyLoad, readings: Readings) -> Outcome:
             f"{quantity}, {process}",
             series,
             unit=UNITS.get(quantity, ""),
-            bound=BOUNDS.get(quantity, BOUND_OF_COUNTS),
+            bound=_bound(quantity, process, minutes=series[-1][0] / 60),
             cycle_seconds=SWAP_SECONDS,
         )
         for (quantity, process), series in sorted(readings.series.items())
@@ -182,6 +183,12 @@ def _outcome(running: Soak, load: SteadyLoad, readings: Readings) -> Outcome:
     answers = {f"{status} {version or '-'}": count for (status, version), count in sorted(
         load.answers.items(), key=str)}  # fmt: skip
     return Outcome(load.sent_count, answers, running.swaps, kills, found, tuple(problems))
+
+
+def _bound(quantity: str, process: str, *, minutes: float) -> float:
+    if quantity not in UNITS:
+        return BOUND_OF_COUNTS
+    return BOUND_OF_MEMORY + FILLED_ONCE.get(process, 1.0) / minutes
 
 
 def _excuse(running: Soak, failures: list[Failure]) -> tuple[tuple[Kill, ...], list[Failure]]:
