@@ -5,6 +5,8 @@ ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE} AS build
 # cpu, or a CUDA release such as cu130 (the host then brings the driver); empty: as pip would choose.
 ARG TORCH_BACKEND=cpu
+# What else is to be in it, of pyproject.toml's extras: "text vision s3".
+ARG EXTRAS=
 # Where wheels of your own lie, mounted at build time.
 ARG UV_FIND_LINKS=
 WORKDIR /opt/statehouse
@@ -15,7 +17,9 @@ RUN python3 -m venv --without-pip .venv \
     && python3 -m venv /opt/uv \
     && /opt/uv/bin/pip install --no-cache-dir --quiet 'uv>=0.13,<0.14'
 COPY pyproject.toml README.md ./
+# hadolint ignore=SC2046
 RUN /opt/uv/bin/uv pip install --quiet ${TORCH_BACKEND:+--torch-backend "$TORCH_BACKEND"} \
+        $(for extra in ${EXTRAS}; do echo "--extra ${extra}"; done) \
         --requirement pyproject.toml 'setuptools>=77' 'dumb-init>=1.2.5,<2' \
     && rm -rf .venv/lib/python3*/site-packages/torch/include .venv/lib/python3*/site-packages/torch/test
 COPY config.properties ./

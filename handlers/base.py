@@ -6,7 +6,6 @@ decoded is answered with its own problem; the rows of all others go through the 
 
 import importlib
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from itertools import compress
@@ -259,8 +258,7 @@ class CheckpointHandler(TaskSteps[TaskT]):
             raise RuntimeError(str(error)) from error
         with failure_told(Path(settings.failure_file)):
             self._start(settings, serving_device(context.system_properties["gpu_id"]))
-            if os.getpriority(os.PRIO_PROCESS, 0) > 0:
-                take_normal_priority()
+            take_normal_priority()
 
     def handle(self, data: Sequence[Mapping[str, Any]], context: TorchServeContext) -> list[bytes]:
         """Answer one batch; statuses and headers go into `context`.

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from handlers.errors import DeviceError
+from handlers.settings import SERVER_NICENESS
 from models.errors import StatehouseError
 
 
@@ -22,10 +23,13 @@ def quiet_worker() -> None:
 
 
 def take_normal_priority() -> None:
-    """Work as others do, now that this worker has proved itself; it was started nice."""
+    """Work as the server does, now that this worker has proved itself, if it was started nicer than that."""
+    normal = os.environ.get(SERVER_NICENESS)
+    if normal is None:
+        return
     # A priority belongs to a thread, and torch has started some by now.
     for thread in Path("/proc/self/task").iterdir():
-        os.setpriority(os.PRIO_PROCESS, int(thread.name), 0)
+        os.setpriority(os.PRIO_PROCESS, int(thread.name), int(normal))
 
 
 def serving_device(gpu_id: int | None) -> torch.device:

@@ -7,10 +7,13 @@ itself (`handlers.startup.take_normal_priority`), where the system lets it come 
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from handlers.settings import SERVER_NICENESS
 
 NICENESS = 15
 FORK_CLIENT = Path(__file__).resolve().parent.parent / "handlers" / "fork_client.py"
@@ -30,7 +33,8 @@ def worker_python(folder: Path, fork_socket: Path) -> str:
     can be undone.
     """
     script = folder / "worker-python"
-    nice = ["nice", "-n", str(NICENESS)] if may_come_back() else []
+    ours = f"{SERVER_NICENESS}={os.getpriority(os.PRIO_PROCESS, 0)}"
+    nice = ["env", ours, "nice", "-n", str(NICENESS)] if may_come_back() else []
     command = shlex.join([*nice, sys.executable, "-IS", str(FORK_CLIENT), str(fork_socket)])
     script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     script.chmod(0o700)

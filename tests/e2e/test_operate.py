@@ -123,7 +123,9 @@ def test_workers_that_serve_have_normal_priority_in_every_thread(server: Server)
     workers = server.model("tutorial", answer_of(server).headers["x-model-version"])["workers"]["pids"]
     threads = [int(path.name) for worker in workers for path in Path(f"/proc/{worker}/task").iterdir()]
     assert len(workers) > 1
-    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {0}
+    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {
+        os.getpriority(os.PRIO_PROCESS, 0)
+    }
 
 
 def test_a_repeated_swap_changes_nothing(server: Server) -> None:
