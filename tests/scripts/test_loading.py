@@ -14,7 +14,7 @@ from scripts.loaded_version import LoadedVersion
 from scripts.loading import VersionLoader
 from scripts.runtime import RuntimeFolder
 from scripts.server_log import ServerLog
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 from scripts.torchserve import Lane, TorchServe
 from tests.scripts.conftest import MakeVersion
 
@@ -48,7 +48,7 @@ def test_the_reason_is_told_before_what_went_wrong_after_it(
     runtime.make_folders()
     torchserve = StubbornTorchServe(runtime)
     loader = VersionLoader(
-        runtime, torchserve, ServerLog(runtime.path / "log", print), store=ModelStore(store_folder),
+        runtime, torchserve, ServerLog(runtime.path / "log", print), store=LocalStore(store_folder),
         architectures=[], response_timeout_seconds=5,
     )  # fmt: skip
     loaded = LoadedVersion("digits", "1.0", VersionSettings())

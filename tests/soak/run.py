@@ -19,7 +19,7 @@ from models.architecture import build_model
 from models.checkpoint import save_checkpoint
 from models.task import TensorTask
 from scripts.publish import publish
-from scripts.store import ModelStore
+from scripts.store import LocalStore
 from tests.e2e.server import Server
 from tests.soak.growth import Growth, growth
 from tests.soak.load import Failure, SteadyLoad
@@ -152,7 +152,7 @@ def _publish(server: Server, version: str, seed: int, inputs: NDArray[Any]) -> N
     model = build_model("simple_net", SIZES).eval()
     file = server.folder / f"{version}.pt"
     save_checkpoint(file, model, architecture="simple_net", config=SIZES, task=TensorTask())
-    publish(file, store=ModelStore(server.store), name=NAME, version=version)
+    publish(file, store=LocalStore(server.store), name=NAME, version=version)
     with torch.no_grad():
         return model(torch.tensor(inputs, dtype=torch.float32)).numpy()
 
