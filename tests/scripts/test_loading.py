@@ -49,7 +49,7 @@ def test_the_reason_is_told_before_what_went_wrong_after_it(
     torchserve = StubbornTorchServe(runtime)
     loader = VersionLoader(
         runtime, torchserve, ServerLog(runtime.path / "log", print), store=LocalStore(store_folder),
-        architectures=[], response_timeout_seconds=5,
+        architectures=[], response_timeout_seconds=5, say=print,
     )  # fmt: skip
     loaded = LoadedVersion("digits", "1.0", VersionSettings())
     with pytest.raises(VersionStartError) as raised:
