@@ -1,12 +1,13 @@
 """What tasks whose rows are texts share: a text in, by whichever way, to a row of token ids."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import orjson
 import torch
+from torch.nn.functional import pad
 
 from handlers.base import CheckpointHandler
 from handlers.content import IMAGE_TYPES
@@ -16,11 +17,28 @@ from handlers.json_body import decode_text
 from handlers.numbers import shorten
 from handlers.payload import Rows, collect_rows
 from handlers.request import JSON_TYPE, Body, Request
-from handlers.text_encoder import TextEncoder
+from handlers.text_encoder import PADDING, TextEncoder
 from handlers.text_module import TextModule, require_vocabulary
 from models.text_task import TextTask
 
 TextT = TypeVar("TextT", bound=TextTask)
+
+SHORTEST_SHARE = 0.6
+
+
+def like_lengths(lengths: Sequence[int]) -> list[int]:
+    """How many of `lengths`, longest first, go together: until one is shorter than SHORTEST_SHARE of the first.
+
+    Padding is computed like any token: of 32 mails in one batch it was two thirds of the time.
+    """
+    counts: list[int] = []
+    longest = 0
+    for length in lengths:
+        if not counts or length < SHORTEST_SHARE * longest:
+            counts.append(0)
+            longest = length
+        counts[-1] += 1
+    return counts
 
 
 class TextHandler(CheckpointHandler[TextT]):
@@ -80,6 +98,22 @@ class TextHandler(CheckpointHandler[TextT]):
         ids = rows[..., 0] if self.tells_offsets else rows
         longest = int(np.count_nonzero(ids >= 0, axis=1).max())
         return torch.from_numpy(rows[:, :longest].astype(np.int64)).to(self.device)
+
+    def inference(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The module's output; texts of very different lengths go through it in several parts of like ones."""
+        lengths = ((inputs[..., 0] if self.tells_offsets else inputs) >= 0).sum(dim=1)
+        order = lengths.argsort(stable=True, descending=True)
+        parts = order.split(like_lengths(lengths[order].tolist()))
+        if len(parts) == 1:
+            return super().inference(inputs)
+        outputs = [
+            super(TextHandler, self).inference(inputs[part, : int(lengths[part[0]])]) for part in parts
+        ]
+        if self.tells_offsets:  # one vector per token: as many for every text
+            outputs = [
+                pad(each, (0, 0, 0, inputs.shape[1] - each.shape[1]), value=PADDING) for each in outputs
+            ]
+        return torch.cat(outputs)[order.argsort()]
 
     def make_example(self, seed: int = 0) -> Request:
         """A sentence."""

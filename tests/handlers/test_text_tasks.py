@@ -12,6 +12,7 @@ from text_nets import VOCABULARY, tokenizer
 from handlers.errors import ModuleMismatchError
 from handlers.request import Request
 from handlers.spans import Span, join_tokens
+from handlers.text import like_lengths
 from models import EmbeddingTask, TextClassificationTask, TokenClassificationTask, import_architectures
 
 import_architectures(["text_nets"])
@@ -75,6 +76,24 @@ def test_texts_of_different_lengths_are_answered_as_each_alone(classifier):
     responses = classifier.answer([Request(text.encode(), "text/plain") for text in TEXTS])
     together = [orjson.loads(response.body)["score"] for response in responses]
     assert together == pytest.approx([each["score"] for each in document["predictions"]], abs=1e-6)
+
+
+def test_what_goes_together_is_of_like_length():
+    assert like_lengths([10, 9, 6, 5, 5, 3, 2, 1]) == [3, 3, 1, 1]
+    assert like_lengths([7]) == [1]
+
+
+def test_short_texts_are_not_computed_as_long_ones(make_handler):
+    handler = make_handler("token_vectors", {"size": 5}, embedding())
+    seen = []
+    handler.module.module.register_forward_hook(
+        lambda net, given, answer: seen.append(tuple(answer.shape[:2]))
+    )
+    rows = ["red", "the tree is green in the sky .", "blue", "the house is in the sky ."]
+    _, document = ask(handler, {"inputs": rows})
+    assert seen == [(2, 10), (2, 3)]
+    for text, answer in zip(rows, document["predictions"], strict=True):
+        assert answer["embedding"] == pytest.approx(ask(handler, {"inputs": text})[1]["embedding"], abs=1e-6)
 
 
 @pytest.mark.parametrize("binary", [True, False])
