@@ -27,6 +27,7 @@ __all__ = [
     "Architecture",
     "ArchitectureConfig",
     "KnownTask",
+    "Weights",
     "build_model",
     "get_architecture",
     "import_architectures",
@@ -45,6 +46,14 @@ class KnownTask:
 
     fields: Mapping[str, Any]
     source: str
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What there is to know weights by: `sha256()` of their file, and what is said of them beside it."""
+
+    sha256: Callable[[], str]
+    said: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,8 +98,8 @@ class Architecture:
         """Return how many classes the module tells apart, None where that is not known beforehand."""
         return None
 
-    def known_task(self, task: str, config: BaseModel, file_sha256: Callable[[], str]) -> KnownTask | None:
-        """Return what is known of `task` with weights of this architecture; `file_sha256` tells their file's."""
+    def known_task(self, task: str, config: BaseModel, weights: Weights) -> KnownTask | None:
+        """Return what is known of `task` with these weights of this architecture."""
         return None
 
     def build(self, config: BaseModel) -> nn.Module:

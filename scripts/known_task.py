@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from models.architecture import get_architecture, validate_config
+from models.architecture import Weights, get_architecture, validate_config
 from models.checkpoint import CheckpointHeader
 from models.errors import ArchitectureError
 from scripts.manifest import TASK_CONFIG_FROM
@@ -17,10 +17,11 @@ from scripts.store import sha256_of
 
 
 def complete_task_config(
-    header: CheckpointHeader, task: str, given: Mapping[str, Any]
+    header: CheckpointHeader, task: str, given: Mapping[str, Any], said: Mapping[str, Any] | None = None
 ) -> tuple[CheckpointHeader, dict[str, Any]]:
     """Return the task's config with what the architecture's library adds to ``given``, which goes first.
 
+    ``said`` is what stands beside the weights, where something does.
     Where it adds something, the header's metadata says whose it is.
     """
     if header.architecture is None or header.config is None:
@@ -30,7 +31,7 @@ def complete_task_config(
         architecture = get_architecture(header.architecture)
     except ArchitectureError:  # is told elsewhere
         return header, dict(given)
-    known = architecture.known_task(task, config, lambda: sha256_of(header.path))
+    known = architecture.known_task(task, config, Weights(lambda: sha256_of(header.path), said))
     if known is None or not known.fields.keys() - given.keys():
         return header, dict(given)
     metadata = {**header.metadata, TASK_CONFIG_FROM: known.source}

@@ -26,6 +26,7 @@ from models.errors import (
 from models.hugging_face import is_hugging_face_folder, read_hugging_face_folder
 from models.reading import AS_IT_IS, Reading
 from models.task import parse_task, task_names
+from models.timm_folder import read_timm_folder
 from scripts.known_task import complete_task_config
 
 Handler = CheckpointHandler[Any]
@@ -44,6 +45,7 @@ class Description:
     task: str | None = None
     task_config: Config | None = None
     reading: Reading = AS_IT_IS
+    pretrained: Config | None = None  # what a folder of timm's says of its weights
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,14 @@ def examine_source(path: Path, description: Description) -> tuple[Checkpoint, li
 
 
 def _unfold(path: Path, description: Description) -> tuple[Path, Description]:
-    """Return the weights' file of a Hugging Face folder and what the folder says of it; anything else as it is."""
+    """Return a folder of timm's, or the weights' file of Hugging Face's, and what it says; anything else as it is."""
+    if (description.architecture or "timm:").startswith("timm:") and (timm := read_timm_folder(path)):
+        return path, replace(
+            description,
+            architecture=description.architecture or timm.architecture,
+            config=description.config or timm.config,
+            pretrained=timm.pretrained,
+        )
     if not (description.architecture or "transformers:").startswith("transformers:"):
         return path, description
     if not is_hugging_face_folder(path):
@@ -169,7 +178,9 @@ def _with_task(header: CheckpointHeader, description: Description) -> tuple[Chec
         return header, [f"task: the file names none; say --task, one of {known}"]
     if header.task is not None and header.task.task == name and description.task_config is None:
         return header, []
-    header, config = complete_task_config(replace(header, task=None), name, description.task_config or {})
+    header, config = complete_task_config(
+        replace(header, task=None), name, description.task_config or {}, description.pretrained
+    )
     try:
         return replace(header, task=parse_task(name, config)), []
     except TaskConfigError as error:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
-from models.architecture import KnownTask
+from models.architecture import KnownTask, Weights
 from models.errors import UnknownArchitectureError
 from models.libraries.builder import LibraryArchitecture, library_architecture
 from models.libraries.close_names import close_names
@@ -29,8 +29,10 @@ _data: Any = timm.data  # says less of its types than it has
 class TimmArchitecture(LibraryArchitecture):
     """One of timm's models, with what its `pretrained_cfg` says; a tag in the name chooses between several."""
 
-    def known_task(self, task: str, config: BaseModel, file_sha256: Callable[[], str]) -> KnownTask | None:
-        """Return preprocessing, and labels where the classes are as many."""
+    def known_task(self, task: str, config: BaseModel, weights: Weights) -> KnownTask | None:
+        """Return preprocessing, and labels where the classes are as many; what a folder says goes first."""
+        if weights.said is not None and task == "image_classification":
+            return KnownTask(_fields_of_folder(weights.said, config), "the pretrained_cfg in its config.json")
         name = self.name.partition(":")[2]
         pretrained = timm.models.get_pretrained_cfg(name)
         if task != "image_classification" or pretrained is None or not pretrained.has_weights:
@@ -41,6 +43,14 @@ class TimmArchitecture(LibraryArchitecture):
             return KnownTask(known, f"{told}, as there are its {pretrained.num_classes} classes")
         known.pop("labels", None)
         return KnownTask(known, f"{told}, the preprocessing alone")
+
+
+def _fields_of_folder(said: Mapping[str, Any], config: BaseModel) -> dict[str, Any]:
+    """Do as `task_fields` does; a config.json may say anything, and what cannot be used is left out."""
+    try:
+        return task_fields(dict(said), config)
+    except Exception:  # noqa: BLE001 - the task's config then says what is missing
+        return {}
 
 
 def task_fields(pretrained: dict[str, Any], config: BaseModel) -> dict[str, Any]:

@@ -6,12 +6,11 @@ Their config is the keyword arguments of torchvision's own function: `{"num_clas
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
 
-from models.architecture import KnownTask
+from models.architecture import KnownTask, Weights
 from models.errors import UnknownArchitectureError
 from models.libraries.builder import LibraryArchitecture, library_architecture
 from models.libraries.close_names import close_names
@@ -23,7 +22,7 @@ torchvision = import_torchvision()
 class TorchvisionArchitecture(LibraryArchitecture):
     """One of torchvision's models, with what torchvision says of the weights that it has published for it."""
 
-    def known_task(self, task: str, config: BaseModel, file_sha256: Callable[[], str]) -> KnownTask | None:
+    def known_task(self, task: str, config: BaseModel, weights: Weights) -> KnownTask | None:
         """Return preprocessing, and labels where the classes are as many, of the weights that the file has.
 
         Their names end with how their files' SHA-256 begins; where none fits the first weights count.
@@ -31,13 +30,13 @@ class TorchvisionArchitecture(LibraryArchitecture):
         known = self._known_weights()
         if not known:
             return None
-        own = next((each for each in known if file_sha256().startswith(_digest_start(each.url))), None)
-        weights = own or known[0]
-        labels = list(weights.meta["categories"])
-        fields = _fields(task, weights.transforms())
+        own = next((each for each in known if weights.sha256().startswith(_digest_start(each.url))), None)
+        chosen = own or known[0]
+        labels = list(chosen.meta["categories"])
+        fields = _fields(task, chosen.transforms())
         if fields is None:
             return None
-        told = f"torchvision's {weights}"
+        told = f"torchvision's {chosen}"
         if own is not None:
             return KnownTask({**fields, "labels": labels}, f"{told}, whose SHA-256 this file has")
         if self.class_count(config) == len(labels):

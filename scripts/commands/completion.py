@@ -16,6 +16,8 @@ DEPLOYMENT_VARIABLE = "STATEHOUSE_DEPLOYMENT"
 DEFAULT_DEPLOYMENT = "deployment.yaml"
 _CHECKPOINT_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
+LIBRARIES = ("torchvision", "timm", "transformers")  # of models.libraries, which imports torch
+
 Complete = Callable[[typer.Context, str], list[str]]
 
 
@@ -55,7 +57,8 @@ def _architectures(ctx: typer.Context, incomplete: str) -> Iterable[str]:
     import models
 
     folders = [str(Path(folder) / "architectures") for folder in models.__path__]
-    return [module.name for module in pkgutil.iter_modules(folders)]  # one module each, called like it
+    built_in = [module.name for module in pkgutil.iter_modules(folders)]  # one module each, called like it
+    return [*built_in, *(f"{library}:" for library in LIBRARIES)]  # their names: importing them takes seconds
 
 
 def _tasks(ctx: typer.Context, incomplete: str) -> Iterable[str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file
 
 from models import build_model
-from models.errors import CheckpointContentError
+from models.errors import CheckpointContentError, StatehouseError
 from scripts.errors import PublishError
 from scripts.publish import publish
 from scripts.source import Description, read_source
@@ -81,3 +85,91 @@ def test_labels_fewer_than_classes_are_refused_and_nothing_is_written(tmp_path: 
         )
     assert "the module gives [3] per row; expected one logit per label, 2" in str(caught.value)
     assert [entry.name for entry in (tmp_path / "store").iterdir() if entry.is_dir()] == []
+
+
+LABELS = ["n01", "n02"]
+
+
+@pytest.fixture
+def timm_folder(tmp_path: Path) -> Path:
+    """As timm saves a network of two classes that somebody trained on images of their own size."""
+    from models.libraries.timm import timm
+
+    torch.manual_seed(0)
+    module = timm.create_model("mobilenetv3_small_050", num_classes=2, drop_rate=0.3).eval()
+    timm.models.save_for_hf(
+        module,
+        tmp_path / "saved",
+        model_config={"label_names": LABELS, "label_descriptions": {"n01": "cat"}},
+        data_config={"input_size": (3, 96, 96), "crop_pct": 0.9, "mean": (0.1, 0.2, 0.3)},
+        safe_serialization=True,
+    )
+    return tmp_path / "saved"
+
+
+def test_a_folder_of_timms_keeps_its_preprocessing_and_labels(timm_folder: Path, tmp_path: Path) -> None:
+    result = publish(
+        timm_folder,
+        store=LocalStore(tmp_path / "store"),
+        name="pets",
+        version="1.0",
+        task="image_classification",
+    )
+    manifest = result.version.manifest
+    assert manifest.architecture == "timm:mobilenetv3_small_050"
+    assert manifest.labels == ["cat", "n02"]
+    wanted = {"height": 96, "width": 96, "resize": 106, "interpolation": "bicubic", "mean": [0.1, 0.2, 0.3]}
+    assert wanted.items() <= manifest.task_config.items()
+    assert manifest.metadata["task_config_from"] == "the pretrained_cfg in its config.json"
+
+
+def test_it_answers_as_timm_does(timm_folder: Path) -> None:
+    from handlers.base import CheckpointHandler
+    from handlers.images import write_png
+    from handlers.request import Request
+    from models.libraries.timm import timm
+
+    module = timm.create_model("mobilenetv3_small_050", num_classes=2).eval()
+    module.load_state_dict(load_file(timm_folder / "model.safetensors"))
+    saved = json.loads((timm_folder / "config.json").read_text())["pretrained_cfg"]
+    transform = timm.data.create_transform(**timm.data.resolve_data_config(pretrained_cfg=saved))
+    pixels = np.random.default_rng(0).integers(0, 256, (130, 170, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        expected = module(transform(Image.fromarray(pixels))[None]).softmax(1)[0]
+    handler = CheckpointHandler.from_checkpoint(
+        read_source(timm_folder, Description(task="image_classification"))
+    )
+    [response] = handler.answer([Request(write_png(pixels), "image/png")])
+    scores = {each["label"]: each["score"] for each in json.loads(response.body)["top_k"]}
+    assert [scores["cat"], scores["n02"]] == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"architecture": "mobilenetv3_smal_050"}, "did you mean 'mobilenetv3_small_050'"),
+        ({"architecture": "hf-hub:someone/else"}, "timm has no model"),
+        ({"model_args": {"checkpoint_path": "/etc/passwd"}}, "checkpoint_path: leave it out"),
+        ({"model_args": ["x"]}, "model_args: is a list; expected a dict"),
+        ({"label_names": {"0": "a", "2": "b"}}, "label_names: has"),
+        ({"label_names": ["a"]}, "expected one logit per label, 1"),
+        ({"pretrained_cfg": {"input_size": "large"}}, "task.labels: is missing"),
+    ],
+)
+def test_a_folder_that_says_something_else_is_refused(
+    timm_folder: Path, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    file = timm_folder / "config.json"
+    held = json.loads(file.read_text())
+    if "pretrained_cfg" in change:
+        del held["label_names"]
+    file.write_text(json.dumps(held | change))
+    with pytest.raises(StatehouseError) as caught:
+        publish(
+            timm_folder,
+            store=LocalStore(tmp_path / "store"),
+            name="pets",
+            version="1.0",
+            task="image_classification",
+        )
+    assert said in str(caught.value)

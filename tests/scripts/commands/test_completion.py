@@ -44,7 +44,7 @@ def completed(tmp_path: Path, make_version: Callable[..., Path]) -> Completed:
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("publish x.pt --task t", ["tabular", "tensor"]),
+        ("publish x.pt --task ta", ["tabular"]),
         ("publish x.pt --architecture s", ["simple_net"]),
         ("publish x.pt --name di", ["diabetes", "digits"]),
         ("swap dia", ["diabetes"]),
@@ -69,6 +69,7 @@ def test_what_cannot_be_read_completes_nothing_and_says_nothing(completed: Compl
 
 def test_built_in_architectures_are_modules_called_like_them() -> None:
     import models.architectures
+    import models.libraries
     from models.architecture import get_architecture, list_architectures
     from scripts.commands.completion import architectures
 
@@ -77,4 +78,6 @@ def test_built_in_architectures_are_modules_called_like_them() -> None:
         for name in list_architectures()
         if get_architecture(name).builder.__module__.startswith(models.architectures.__name__)
     ]
-    assert architectures(None, "") == built_in
+    assert architectures(None, "") == sorted(
+        [*built_in, *(f"{library}:" for library in models.libraries.LIBRARIES)]
+    )
