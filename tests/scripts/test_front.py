@@ -739,8 +739,9 @@ def test_what_was_counted_is_read_by_version(running: RunningFront, post: Post) 
     running.do(front.remove_lane("counted", "1.0"))
 
 
-def test_the_outcomes_of_a_watched_model_are_told_and_of_no_other(running: RunningFront, post: Post) -> None:
+def test_the_outcomes_of_a_watched_model_are_told_and_of_no_other(patient: RunningFront) -> None:
     """Hundreds at once as well."""
+    running, post = patient, patient.post
     running.do(running.front.watch("digits"))
     told: list[RequestEnd] = []
     receiver = OutcomeReceiver(running.runtime.outcomes_socket, told.append)
