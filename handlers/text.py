@@ -103,17 +103,17 @@ class TextHandler(CheckpointHandler[TextT]):
         """The module's output; texts of very different lengths go through it in several parts of like ones."""
         lengths = ((inputs[..., 0] if self.tells_offsets else inputs) >= 0).sum(dim=1)
         order = lengths.argsort(stable=True, descending=True)
-        parts = order.split(like_lengths(lengths[order].tolist()))
-        if len(parts) == 1:
-            return super().inference(inputs)
-        outputs = [
-            super(TextHandler, self).inference(inputs[part, : int(lengths[part[0]])]) for part in parts
+        parts: tuple[torch.Tensor, ...] = torch.split(order, like_lengths(lengths[order].tolist()))
+        through_module = super().inference
+        outputs: list[torch.Tensor] = [
+            through_module(inputs[part, : int(lengths[part[0]])]) for part in parts
         ]
         if self.tells_offsets:  # one vector per token: as many for every text
             outputs = [
                 pad(each, (0, 0, 0, inputs.shape[1] - each.shape[1]), value=PADDING) for each in outputs
             ]
-        return torch.cat(outputs)[order.argsort()]
+        together: torch.Tensor = torch.cat(outputs)
+        return together[order.argsort()]
 
     def make_example(self, seed: int = 0) -> Request:
         """A sentence."""
