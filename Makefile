@@ -11,6 +11,7 @@ test: .venv/.ready-dev       ## every test: real servers, and processes killed u
 TEST_PACKAGES += prometheus  # rules are tested by its promtool, the dashboard's queries by a real one
 TEST_PACKAGES += wrk         # clients that do not wait, for swaps at full load
 TEST_PACKAGES += chromium    # the console's tests look at its page
+TEST_PACKAGES += gcc libc6-dev    # the clock that a test sets
 TEST_PACKAGES += podman runc mmdebstrap  # build and run the container: `make image-test`
 
 large-test: .venv/.ready-dev ## a checkpoint of 4 GB loads and publishes in bounded memory (needs 16 GB of disk)
