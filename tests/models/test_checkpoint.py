@@ -36,10 +36,21 @@ from models.errors import (
 )
 
 CONTAINERS = ("pt", "safetensors")
+
+
+def numbers(*shape):
+    return lambda rows: (torch.randn(rows, *shape),)
+
+
+def tokens(rows):
+    return torch.randint(9, (rows, 5)), torch.tensor([[1, 1, 1, 0, 0]] * rows)
+
+
 ARCHITECTURES = {
-    "simple_net": ({"input_size": 4, "hidden_size": 3, "num_classes": 2}, (4,)),
-    "mlp": ({"input_size": 4, "hidden_sizes": [3], "output_size": 2, "normalisation": "batch"}, (4,)),
-    "convnet": ({"in_channels": 1, "height": 8, "width": 8, "num_classes": 3}, (1, 8, 8)),
+    "simple_net": ({"input_size": 4, "hidden_size": 3, "num_classes": 2}, numbers(4)),
+    "mlp": ({"input_size": 4, "hidden_sizes": [3], "output_size": 2, "normalisation": "batch"}, numbers(4)),
+    "convnet": ({"in_channels": 1, "height": 8, "width": 8, "num_classes": 3}, numbers(1, 8, 8)),
+    "text_bag": ({"vocabulary_size": 9, "embedding_size": 4, "output_size": 2, "hidden_size": 3}, tokens),
 }
 EXAMPLE = Example(
     content_type="application/json", body=b'{"inputs": [0, 0, 0, 0]}', response={"outputs": [0]}
@@ -67,15 +78,15 @@ def save(simple_net, simple_net_config, tmp_path):
 @pytest.mark.parametrize("container", CONTAINERS)
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_answers_as_before(tmp_path, name, container):
-    config, shape = ARCHITECTURES[name]
+    config, inputs = ARCHITECTURES[name]
     saved = build_model(name, config)
-    saved(torch.randn(8, *shape))  # moves the statistics of batch normalisation
+    saved(*inputs(8))  # moves the statistics of batch normalisation
     path = save_checkpoint(tmp_path / f"x.{container}", saved, architecture=name, config=config)
     rebuilt = load_checkpoint(path).build()
-    rows = torch.randn(3, *shape)
-    assert torch.equal(rebuilt(rows), saved.eval()(rows))
+    rows = inputs(3)
+    assert torch.equal(rebuilt(*rows), saved.eval()(*rows))
     assert not rebuilt.training
-    assert not rebuilt(rows).requires_grad
+    assert not rebuilt(*rows).requires_grad
 
 
 @pytest.mark.usefixtures("only_built_in")
