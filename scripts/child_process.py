@@ -15,13 +15,18 @@ PR_SET_PDEATHSIG = 1
 MAX_LINE_BYTES = 1 << 20
 LAST_LINES_SECONDS = 2
 
+# Loaded here and not between fork and exec: another thread of ours may hold the loader's lock as we fork, and the
+# child would wait for it for ever, and we for the child.
+_LIBC = ctypes.CDLL(None)
+_PRCTL = _LIBC.prctl if sys.platform == "linux" else None
+
 LineSink = Callable[[str], None]
 
 
 def _die_with_parent() -> None:
     # Runs in the child between fork and exec: the kernel kills it when we die, even by SIGKILL.
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
+    if _PRCTL:
+        _PRCTL(PR_SET_PDEATHSIG, SIGKILL)
 
 
 class ChildProcess:

@@ -15,7 +15,8 @@ from scripts.terminal.tables import Column, table_lines
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="The clients' keys, where deployment.yaml asks for them (access: {keys: true}); changes are true at once.",
+    help="Keys of clients on other machines.\n\nWhere deployment.yaml asks for them (access: {keys: true}); changes are true at once.",
+    epilog="Example: statehouse key add shop --rate 200",
 )
 
 Client = Annotated[

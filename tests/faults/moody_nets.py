@@ -1,12 +1,14 @@
 """A network with moods, for tests of what can go wrong: registered as anybody's own would be.
 
 The first input, from 10 on, says for how many seconds to sleep: 10.5 for half a second. The second is what
-the moods "crash" and "nan" wait for.
+the moods "crash" and "nan" wait for; as the third it holds the request for as long as there is a file "hold" beside
+this one.
 """
 
 import os
 import sys
 import time
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from models import register_architecture
 
 POISON = 13.0
+HOLD = Path(__file__).with_name("hold")
 IN_A_WORKER = any(argument.startswith("--sock-") for argument in sys.argv)
 
 
@@ -35,6 +38,8 @@ class MoodyNet(nn.Module):
         if self.mood == "slow" and poisoned.any():
             asleep = self.sleep_seconds
         time.sleep(asleep)
+        while (x[:, 2] == POISON).any() and HOLD.exists():
+            time.sleep(0.01)
         if self.mood == "crash" and poisoned.any():
             os._exit(1)
         y = x * self.scale

@@ -6,9 +6,10 @@ import re
 import socket
 import subprocess
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -17,6 +18,7 @@ from tests.e2e.server import STATEHOUSE
 from tests.e2e.torchserve_grpc import predict
 from tests.faults.conftest import FaultyServer
 from tests.faults.load import CountedLoad, body_of
+from tests.faults.moody_nets import HOLD, POISON
 
 WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -122,21 +124,23 @@ def test_retiring_the_default_beside_others_is_refused(served: FaultyServer) -> 
     assert served.serving() == "1.0"
 
 
-class Unfinished:
-    """A request of which one byte is missing: it is in flight for as long as a test wants."""
+@contextmanager
+def held(server: FaultyServer) -> Iterator[Callable[[], int]]:
+    """A request that is in flight until the end of the block; what is yielded lets it go, and returns its status."""
+    hold = server.folder / HOLD.name
+    hold.touch()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(server.ask, "moody", 1, 2, POISON, timeout=600)
 
-    def __init__(self, front: str, path: str) -> None:
-        url, body = urlsplit(front), body_of(1).content
-        self._rest = body[-1:]
-        self._socket = socket.create_connection((url.hostname, url.port), timeout=240)
-        head = f"POST {path} HTTP/1.1\r\nHost: {url.netloc}\r\nContent-Length: {len(body)}\r\n\r\n"
-        self._socket.sendall(head.encode() + body[:-1])
+        def finish() -> int:
+            hold.unlink(missing_ok=True)
+            return waiting.result().status_code
 
-    def finish(self) -> bytes:
-        """Send the last byte; return the beginning of the answer."""
-        with self._socket:
-            self._socket.sendall(self._rest)
-            return self._socket.recv(1000)
+        try:
+            server.wait_until(lambda: rows_in_flight(server, "1.0") > 0)
+            yield finish
+        finally:
+            hold.unlink(missing_ok=True)
 
 
 def begin(server: FaultyServer, *command: str) -> subprocess.Popen[str]:
@@ -151,17 +155,18 @@ def begin(server: FaultyServer, *command: str) -> subprocess.Popen[str]:
 
 def test_the_second_operator_waits_or_is_told(served: FaultyServer) -> None:
     server = served
-    unfinished = Unfinished(server.announced["front"], "/predictions/moody")
-    first = begin(server, "swap", "moody", "1.2", "--drain", "600s")
-    server.wait_until(lambda: server.serving() == "1.2")  # it drains now
-    told = server.run("swap", "moody", "1.1", "--no-wait", check=False)
-    assert told.returncode == 1
-    assert f"swap moody by {user_name()} is running" in told.stderr
-    assert "moody is served by 1.2." in told.stderr
-    second = begin(server, "swap", "moody", "1.0")
-    assert second.stderr is not None
-    assert "waiting for swap moody" in second.stderr.readline()
-    assert unfinished.finish().startswith(b"HTTP/1.1 200 ")
+    server.run("swap", "moody", "1.0")
+    with held(server) as finish:
+        first = begin(server, "swap", "moody", "1.2", "--drain", "600s")
+        server.wait_until(lambda: server.read_deployment()["models"]["moody"]["default"] == "1.2")
+        told = server.run("swap", "moody", "1.1", "--no-wait", check=False)
+        assert told.returncode == 1
+        assert f"swap moody by {user_name()} is running" in told.stderr
+        assert "moody is served by 1.2." in told.stderr
+        second = begin(server, "swap", "moody", "1.0")
+        assert second.stderr is not None
+        assert "waiting for swap moody" in second.stderr.readline()
+        assert finish() == 200
     assert (first.wait(), second.wait()) == (0, 0)
     assert server.serving() == "1.0"
     again = server.run_json("swap", "moody", "1.0")
@@ -186,9 +191,9 @@ def test_what_comes_by_grpc_is_drained_too(served: FaultyServer) -> None:
 
     with ThreadPoolExecutor() as pool:
         others = [pool.submit(ask_all_the_time) for _ in range(2)]
-        slow = pool.submit(ask, 13)
-        server.wait_until(lambda: rows_in_flight(server, "1.0") > 0)
         try:
+            slow = pool.submit(ask, 13)
+            server.wait_until(lambda: rows_in_flight(server, "1.0") > 0)
             server.run("swap", "moody", "1.1", "--retire")
         finally:
             over.set()

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -173,6 +174,9 @@ class ServerOfADisk(FaultyServer):
 
     def environment(self) -> dict[str, str]:
         return super().environment() | {"XDG_RUNTIME_DIR": str(self.disk), "TMPDIR": str(self.disk)}
+
+    def status(self) -> dict[str, Any]:
+        return self.run_json("status")  # the command knows where the socket is
 
 
 def test_a_disk_of_temporary_files_that_is_full_stops_no_answer(

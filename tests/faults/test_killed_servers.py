@@ -62,7 +62,8 @@ def test_a_killed_java_is_back_unaided(server: FaultyServer) -> None:
     workers = [pid for row in server.status()["models"] for pid in row["workers"]["pids"]]
     loads, gone = heal(server, "torchserve")
     for counted in loads:
-        assert not counted.errors  # what was in flight got an answer, if a bad one
+        # What was in flight got an answer, if a bad one; on a connection that had been used HAProxy may close instead.
+        assert set(counted.errors) <= {"closed_before_answer"}
         assert set(counted.statuses) <= {200, 502, 503, 504}
         assert counted.last_failed_sent < gone  # all that was sent later waited
     for pid in workers:

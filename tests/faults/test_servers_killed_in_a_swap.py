@@ -57,7 +57,8 @@ def test_java_killed_at_a_step_undoes_or_finishes_it(served: FaultyServer, which
     assert asked.refusal is None or "TorchServe" in asked.refusal or "moody is served by" in asked.refusal
     assert models_of(server) == (aim if finished else before)
     assert load.result.served_by <= {old, new}
-    assert not load.result.errors
+    # What was sent to it on a connection that had been used: HAProxy may close that without an answer.
+    assert set(load.result.errors) <= {"closed_before_answer"}
     assert load.result.failed <= MOST_IN_FLIGHT
     assert load.result.last_failed_sent < gone
     kept = server.deployment_file.with_suffix(".rejected.yaml")

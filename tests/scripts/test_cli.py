@@ -36,7 +36,9 @@ def test_help_fits_80_columns_and_cuts_nothing_off(name: str | None, tmp_path: P
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_takes_json(name: str) -> None:
-    assert "--json" in [option for parameter in COMMANDS[name].params for option in parameter.opts]
+    command = COMMANDS[name]
+    for each in getattr(command, "commands", {name: command}).values():  # those of a group, or itself
+        assert "--json" in [option for parameter in each.params for option in parameter.opts], each.name
 
 
 def test_errors_are_indented_json_too_with_every_problem(tmp_path: Path) -> None:
