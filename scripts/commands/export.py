@@ -29,7 +29,7 @@ def export(
     deployment: DeploymentFile = DEPLOYMENT,
     as_json: AsJson = False,
 ) -> None:
-    """Write a published version for another tool, once its golden examples are answered from that form too.
+    """Write a version in another form, proved by its golden examples.
 
     What is to know for its use, preprocessing and labels included, lies beside it as FILE.json.
     """

@@ -15,7 +15,7 @@ from scripts.terminal.tables import Column, table_lines
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Keys of clients on other machines.\n\nWhere deployment.yaml asks for them (access: {keys: true}); changes are true at once.",
+    help="The keys of clients on other machines: add, rotate, revoke.",
     epilog="Example: statehouse key add shop --rate 200",
 )
 
@@ -69,7 +69,10 @@ def rotate(
     deployment: DeploymentFile = DEPLOYMENT,
     as_json: AsJson = False,
 ) -> None:
-    """Give a client another key, and print it; for --keep both are valid."""
+    """Give a client another key, and print it.
+
+    For as long as --keep says both are valid.
+    """
     _print_key(ControlClient(deployment).change_key("rotate", client, keep_seconds=keep_seconds), as_json)
 
 
@@ -93,7 +96,7 @@ def limit(
 
 @app.command(epilog="Example: statehouse key revoke shop")
 def revoke(client: Client, deployment: DeploymentFile = DEPLOYMENT, as_json: AsJson = False) -> None:
-    """Let a client in no more: its keys are refused from the next request on."""
+    """Let a client in no more, from its next request on."""
     ControlClient(deployment).change_key("revoke", client)
     if as_json:
         console.print_json({"client": client, "revoked": True})

@@ -315,7 +315,7 @@ def test_other_reasons_are_told_too(make_version, load_worker):
 
 def test_a_checkpoint_that_is_none_of_the_version_s_files_is_refused(make_version, load_worker):
     private = make_version("simple_net", NET, TensorTask(), checkpoint="version.json")
-    with pytest.raises(RuntimeError, match="'version.json' is not among the files"):
+    with pytest.raises(RuntimeError, match=r"'version\.json' is not among the files"):
         load_worker(private, "handlers.tensor")
 
 
