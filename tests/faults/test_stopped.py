@@ -67,6 +67,7 @@ def test_what_kills_a_worker_is_not_sent_to_another(make_server: MakeServer) -> 
     answer = server.ask("moody", 1, POISON)
     assert answer.status_code in {500, 503, 507}
     assert answer.headers["content-type"] == "application/problem+json"
+    server.wait_until(lambda: not before <= set(server.model("moody", "1.0")["workers"]["pids"]))
     server.wait_until(lambda: server.model("moody", "1.0")["workers"]["ready"] == 3 and server.is_ready())
     after = set(server.model("moody", "1.0")["workers"]["pids"])
     assert len(before - after) == 1

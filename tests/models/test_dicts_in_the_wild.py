@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import socket
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
 from torch import nn
-from torch.distributed.fsdp import FullStateDictConfig, FullyShardedDataParallel, StateDictType, fully_shard
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models import build_model, load_checkpoint, register_architecture
@@ -20,6 +20,8 @@ from models.libraries.torchvision_operators import import_torchvision
 import_torchvision()  # torchmetrics, which Lightning imports, imports it
 lightning = importlib.import_module("pytorch_lightning")
 
+ROOT = Path(__file__).resolve().parents[2]
+SAVE_DISTRIBUTED = Path(__file__).with_name("save_distributed.py")
 CONFIG = {"input_size": 4, "hidden_sizes": [6], "output_size": 2, "normalisation": "batch"}
 ABOUT = {"architecture": "mlp", "config": CONFIG}
 
@@ -56,13 +58,17 @@ def net():
 
 
 @pytest.fixture
-def process_group():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
+def distributed(net, tmp_path):
+    """Have DDP or FSDP save the network; return the file."""
+
+    def save(kind):
+        torch.save(net, tmp_path / "net.pt")
+        file = tmp_path / f"{kind}.ckpt"
+        command = [sys.executable, SAVE_DISTRIBUTED, kind, tmp_path / "net.pt", file]
+        subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        return file
+
+    return save
 
 
 @pytest.fixture
@@ -70,8 +76,10 @@ def read(net, tmp_path):
     """Save what a tool gave, read it, see that the module answers as `like` does, and return the header."""
 
     def run(held, *, like=None, about=ABOUT, **options):
-        torch.save(held, tmp_path / "held.ckpt")
-        checkpoint = load_checkpoint(tmp_path / "held.ckpt", **about, **options)
+        file = held if isinstance(held, Path) else tmp_path / "held.ckpt"
+        if file is not held:
+            torch.save(held, file)
+        checkpoint = load_checkpoint(file, **about, **options)
         row = torch.randn(3, 4)
         torch.testing.assert_close(checkpoint.build()(row), (like or net).eval()(row), rtol=0, atol=0)
         return checkpoint.header
@@ -79,8 +87,8 @@ def read(net, tmp_path):
     return run
 
 
-def test_distributed_data_parallel(read, net, process_group):
-    header = read(DistributedDataParallel(net).state_dict())
+def test_distributed_data_parallel(read, distributed):
+    header = read(distributed("ddp"))
     assert header.notes == (
         "prefix module. taken off 9 names (DataParallel, DistributedDataParallel, AveragedModel)",
     )
@@ -92,17 +100,8 @@ def test_compiled(read, net):
     assert header.origin == "{'model': …}, epoch 7"
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_fsdp_full_state_dict(read, net, process_group):
-    wrapped = FullyShardedDataParallel(net, use_orig_params=True, device_id=torch.device("cpu"))
-    whole = FullStateDictConfig(offload_to_cpu=True, rank0_only=True)
-    with FullyShardedDataParallel.state_dict_type(wrapped, StateDictType.FULL_STATE_DICT, whole):
-        state = wrapped.state_dict()
-    like = build_model("mlp", CONFIG)
-    like.load_state_dict(state)
-    assert (
-        read({"model_state_dict": state, "step": 12}, like=like).origin == "{'model_state_dict': …}, step 12"
-    )
+def test_fsdp_full_state_dict(read, distributed):
+    assert read(distributed("fsdp_full")).origin == "{'model_state_dict': …}, step 12"
 
 
 def test_attributes_on_tensors_shadow_nothing(net, tmp_path, rewrite_archive):
@@ -122,11 +121,10 @@ def test_fsdp_of_blocks_that_are_checkpointed(read, net):
     assert len(read(names).notes) == 2
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_fsdp_shards_are_refused_with_what_to_save(net, process_group, tmp_path):
-    torch.save(fully_shard(net).state_dict(), tmp_path / "sharded.pt")
+def test_fsdp_shards_are_refused_with_what_to_save(distributed):
+    file = distributed("fsdp_shards")
     with pytest.raises(CheckpointUnsafeError, match=r"full_state_dict=True"):
-        load_checkpoint(tmp_path / "sharded.pt", **ABOUT)
+        load_checkpoint(file, **ABOUT)
 
 
 def test_a_folder_of_distributed_checkpoints_is_refused_with_what_to_do(net, tmp_path):
