@@ -23,7 +23,7 @@ def test_ten_times_the_capacity(make_server: Callable[[], FaultyServer]) -> None
     assert counted.statuses[200] > 0
     assert not counted.errors
     server.wait_until(lambda: server.ask("moody").status_code == 200)  # what still waits is worked off
-    assert server.is_ready()
+    server.wait_until(server.is_ready)
     with server.load(rate=20) as after:
         server.wait_until(lambda: after.answered > 50)
     assert after.result.answers.keys() == {(200, "1.0")}
