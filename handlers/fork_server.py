@@ -7,7 +7,8 @@ of a core and 140 MiB that no two workers share. So the supervisor runs
 
 and TorchServe `handlers/fork_client.py` as its Python: it hands its arguments, environment and standard streams
 over the socket, and lives exactly as long as the worker that is forked for it. Where no fork server answers it
-becomes an ordinary worker instead. Nothing here starts a thread or touches a GPU: neither survives a fork.
+becomes an ordinary worker instead. A library whose architecture a worker serves is imported when the first such
+worker is asked for. Nothing here starts a thread or touches a GPU: neither survives a fork.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def main(socket_path: Path) -> None:
             except (OSError, ValueError) as error:
                 print(f"fork server: a worker was asked for in no readable way: {error!r}", flush=True)
                 continue
+            import_library(Path(order["folder"]))
             if os.fork() == 0:
                 listener.close()
                 become_worker(order, streams, connection)
@@ -65,6 +67,18 @@ def preload() -> None:
         except Exception as error:  # noqa: BLE001 - the worker that needs it will say so; others do not
             print(f"fork server: {name} cannot be imported: {error!r}", flush=True)
     gc.freeze()
+
+
+def import_library(model_folder: Path) -> None:
+    """Import the library that the architecture of the worker in `model_folder` is of, where it is of one."""
+    settings_of = importlib.import_module("handlers.settings")
+    try:
+        architecture = settings_of.read_settings(model_folder).architecture
+        if ":" in architecture:
+            importlib.import_module("models.libraries").find(architecture)
+            gc.freeze()
+    except Exception as error:  # noqa: BLE001 - somebody's library may raise anything; the worker will say so
+        print(f"fork server: nothing is imported for {model_folder}: {error}", flush=True)
 
 
 def receive_order(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:

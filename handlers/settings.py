@@ -35,6 +35,7 @@ class WorkerSettings(BaseModel):
     digest: str
     version_folder: str
     checkpoint: str
+    architecture: str
     files: dict[str, FileIdentity]
     architectures: list[str] = []
     batch_size: int = Field(default=8, gt=0)

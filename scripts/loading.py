@@ -175,6 +175,7 @@ class VersionLoader:
             digest=published.digest,
             version_folder=str(published.folder),
             checkpoint=published.manifest.checkpoint,
+            architecture=published.manifest.architecture,
             files=identities,
             architectures=self._architectures,
             batch_size=lane.batch_size,

@@ -31,6 +31,7 @@ if importlib.util.find_spec("torchvision"):
     import_torchvision()  # transformers imports it, and would fail where its operators do not load
 
 import transformers
+import transformers.modeling_utils  # all its classes do; now rather than at their first use, as workers are forks
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 

@@ -45,7 +45,7 @@ class Late(Server):
         return super().environment() | {"PYTHONPATH": path}
 
     def load(self, name: str) -> None:
-        """Serve version 1.0 in one lane: importing transformers takes seconds in each."""
+        """Serve version 1.0, in one lane."""
         deployment = self.read_deployment()
         models = deployment.get("models") or {}
         models[name] = {"default": "1.0", "versions": {"1.0": {"lanes": [{"batch_size": 8}]}}}

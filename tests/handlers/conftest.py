@@ -208,6 +208,7 @@ def _write_settings(private: Path, folder: Path, **changed: Any) -> None:
         "digest": DIGEST,
         "version_folder": str(folder),
         "checkpoint": "checkpoint.pt",
+        "architecture": "simple_net",
         "files": {
             name: {"size_bytes": s.st_size, "mtime_ns": s.st_mtime_ns, "inode": s.st_ino}
             for name, s in status.items()

@@ -25,7 +25,7 @@ import gc, json, os, sys
 print(json.dumps({
     "arguments": sys.argv, "colour": os.environ.get("COLOUR"), "secret": os.environ.get("SECRET"),
     "folder": os.getcwd(), "path": sys.path, "collects": gc.isenabled(), "pid": os.getpid(),
-    "niceness": os.getpriority(os.PRIO_PROCESS, 0), "torch": "torch" in sys.modules,
+    "niceness": os.getpriority(os.PRIO_PROCESS, 0), "torch": "torch" in sys.modules, "timm": "timm" in sys.modules,
     "ignores": __import__("signal").getsignal(17).name,
 }), flush=True)
 sys.exit(3)
@@ -45,6 +45,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, sub
     yield path, process
     process.kill()
     process.wait()
+
+
+@pytest.fixture
+def of_architecture(make_version, write_settings) -> Callable[[str], Path]:
+    """A private folder of which only the settings matter."""
+
+    def make(name: str) -> Path:
+        private = make_version("simple_net", SIMPLE_NET, TensorTask())
+        write_settings(private, private.parent / "model-1.0", architecture=name)
+        return private
+
+    return make
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -159,3 +171,28 @@ def test_a_forked_worker_serves_what_torchserve_tells_it_to_load(server, make_ve
     with WorkerProcess(private, "handlers.tensor", python=(*CLIENT, str(server[0]))) as worker:
         answer = worker.predict(b'{"inputs": [1, 2, 3, 4]}')
     assert b"outputs" in answer
+
+
+def test_a_library_is_imported_once_for_all_workers_of_its_architectures(server, tmp_path, of_architecture):
+    path, process = server
+    telling = script(tmp_path, TELL)
+
+    def told(folder):
+        done = subprocess.run([*CLIENT, str(path), str(telling)], cwd=folder, capture_output=True, text=True)
+        return json.loads(done.stdout)
+
+    private = of_architecture("timm:resnet18")
+    assert not told(tmp_path)["timm"]
+    assert told(private)["timm"]  # the worker's script imports nothing
+    assert told(tmp_path)["timm"]
+    assert len(list(Path(f"/proc/{process.pid}/task").iterdir())) == 1
+
+
+def test_a_library_that_cannot_be_imported_is_the_worker_s_to_tell(server, tmp_path, of_architecture):
+    done = subprocess.run(
+        [*CLIENT, str(server[0]), str(script(tmp_path, "print('well')"))],
+        cwd=of_architecture("nobodys:net"),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "well\n"

@@ -24,6 +24,7 @@ def version(tmp_path):
         "digest": "d" * 64,
         "version_folder": str(folder),
         "checkpoint": "checkpoint.pt",
+        "architecture": "simple_net",
         "files": files,
         "metrics_folder": str(private),
         "failure_file": str(private / "failure.json"),
