@@ -88,6 +88,7 @@ class Front:
         log_requests: bool = False,
         has_certificate: bool = False,
         asks_for_keys: bool = False,
+        connections_per_address: int | None = None,
     ) -> None:
         self._runtime = runtime
         self._supervisor_address = supervisor_address
@@ -97,6 +98,7 @@ class Front:
             "STATEHOUSE_LOG_REQUESTS": log_requests,
             "STATEHOUSE_CERTIFICATE": has_certificate and str(runtime.certificate),
             "STATEHOUSE_KEYS": asks_for_keys,
+            "STATEHOUSE_CONNECTIONS_PER_ADDRESS": connections_per_address,
         }
         # Where this user's own requests come in. It stays ours, as the clients' listener does.
         self._own_listener: socket.socket | None = None

@@ -73,6 +73,8 @@ class Access(Section):
     certificate: str | None = Field(default=None, min_length=1)
     private_key: str | None = Field(default=None, min_length=1)
     keys: bool = False
+    # Open at once from one address, where keys are asked for: a further one is closed before anything is read from it.
+    connections_per_address: int = Field(default=512, ge=1, le=4096)
 
     @model_validator(mode="after")
     def _a_private_key_has_its_certificate(self) -> Self:

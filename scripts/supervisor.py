@@ -109,6 +109,7 @@ class Supervisor:
             log_requests=log_requests,
             has_certificate=self.gate.has_certificate,
             asks_for_keys=self.gate.asks_for_keys,
+            connections_per_address=self.gate.connections_per_address,
         )
         self.gate.tell_before_its_start(self.front)
         self.loader = VersionLoader(

@@ -27,6 +27,7 @@ class Gate:
         if self._certificate is not None:
             self._certificate.take()
         self._keys = ClientKeys(deployment_file.with_suffix(".keys.json")) if access.keys else None
+        self.connections_per_address = access.connections_per_address if access.keys else None
 
     @property
     def has_certificate(self) -> bool:

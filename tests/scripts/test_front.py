@@ -75,7 +75,7 @@ class RunningFront:
         request_timeout_seconds: int = 1,
         log_requests: bool = False,
         certificate: Path | None = None,
-        asks_for_keys: bool = False,
+        **access: Any,
     ) -> None:
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
@@ -101,7 +101,7 @@ class RunningFront:
             on_line=lambda line: None,
             log_requests=log_requests,
             has_certificate=certificate is not None,
-            asks_for_keys=asks_for_keys,
+            **access,
         )
         if certificate is not None:
             Certificate([certificate], self.runtime.certificate).take()

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,12 +30,14 @@ PATH = "/predictions/digits"
 class PublicFront(RunningFront):
     """A front with TLS that asks for keys."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **access: Any) -> None:
         self.keys = ClientKeys(folder / "deployment.keys.json")
         self.pem = folder / "server.pem"
         make_certificate(self.pem)
         self.receiver: OutcomeReceiver | None = None
-        super().__init__(folder, request_timeout_seconds=30, certificate=self.pem, asks_for_keys=True)
+        super().__init__(
+            folder, request_timeout_seconds=30, certificate=self.pem, asks_for_keys=True, **access
+        )
         self.do(self.front.set_token("secret"))
         self.do(self.front.set_lanes("digits", "1.0", [("1.0-b8", None)], loading="1.0-b8", digest=DIGEST))
         self.do(self.front.set_default("digits", "1.0"))
@@ -343,3 +346,50 @@ def test_plain_http_is_not_answered(public: PublicFront) -> None:
     host, port = public.listener.getsockname()
     with pytest.raises(httpx.TransportError):
         httpx.post(f"http://{host}:{port}{PATH}")
+
+
+def test_one_address_has_no_more_connections_than_its_limit(tmp_path: Path) -> None:
+    running = PublicFront(tmp_path, connections_per_address=3)
+    address = running.listener.getsockname()
+    try:
+        opened = [socket.create_connection(address) for _ in range(10)]  # no handshake, nothing
+        wait_for(lambda: sum(map(is_closed, opened)) == 7)
+        with pytest.raises(httpx.TransportError):
+            running.client.get("/ping")
+        other = httpx.HTTPTransport(verify=False, local_address="127.0.0.2")
+        with httpx.Client(base_url=running.client.base_url, transport=other) as elsewhere:
+            assert elsewhere.get("/ping").status_code == 200
+        assert running.do(asks_for_itself(running)) == 200
+        for connection in opened:
+            connection.close()
+        wait_for(lambda: answers(running))
+    finally:
+        running.stop()
+
+
+def test_a_handshake_that_stops_is_ended(public: PublicFront) -> None:
+    with socket.create_connection(public.listener.getsockname(), timeout=300) as connection:
+        connection.sendall(b"\x16\x03\x01\x02\x00\x01")  # how a ClientHello begins
+        assert connection.recv(1) == b""
+
+
+async def asks_for_itself(running: PublicFront) -> int:
+    async with running.front.own_client(timeout_seconds=30) as client:
+        return (await client.get("/ping")).status_code
+
+
+def is_closed(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def answers(running: PublicFront) -> bool:
+    try:
+        return running.client.get("/ping").status_code == 200
+    except httpx.TransportError:
+        return False
