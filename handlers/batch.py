@@ -7,9 +7,16 @@ from itertools import accumulate, repeat
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from handlers.errors import InferenceFailedError, NonFiniteOutputError, NonFiniteRowsError, RequestError
+from handlers.errors import (
+    InferenceFailedError,
+    NonFiniteOutputError,
+    NonFiniteRowsError,
+    OutOfMemoryError,
+    RequestError,
+)
 from handlers.metrics import Observer
 
 logger = logging.getLogger(__name__)
@@ -107,7 +114,16 @@ def _non_finite(outputs: Outputs) -> RequestError | None:
 
 def _failed(error: Exception) -> InferenceFailedError:
     logger.error("a request failed in the model: %s", describe_fault(error))
+    if _is_out_of_memory(error):
+        return OutOfMemoryError(
+            f"The model raised {_told(error)}. Send fewer or smaller rows in a request; others were not affected."
+        )
     return InferenceFailedError(f"The model raised {_told(error)}. Other requests were not affected.")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On a CPU torch raises a plain RuntimeError, which names its allocator.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def describe_fault(error: BaseException) -> str:

@@ -23,6 +23,7 @@ HandlerError
     ├── RowsRefusedError          422  some of several rows
     ├── NonFiniteOutputError      500  the module gave NaN or infinity
     └── InferenceFailedError      500  the module, or we, raised
+        └── OutOfMemoryError        507  because memory was short
 """
 
 from collections.abc import Sequence
@@ -187,3 +188,9 @@ class InferenceFailedError(RequestError):
     """The module raised on this request."""
 
     status, slug, title = 500, "inference-failed", "The model failed on this request"
+
+
+class OutOfMemoryError(InferenceFailedError):
+    """The module wanted more memory for this request than the machine, or its GPU, has left."""
+
+    status, slug, title = 507, "out-of-memory", "There is not enough memory for this request"

@@ -1,8 +1,8 @@
 """A network with moods, for tests of what can go wrong: registered as anybody's own would be.
 
 The first input, from 10 on, says for how many seconds to sleep: 10.5 for half a second. The second is what
-the moods "crash" and "nan" wait for; as the third it holds the request for as long as there is a file "hold" beside
-this one.
+the moods "crash", "hungry" and "nan" wait for; as the third it holds the request for as long as there is a file
+"hold" beside this one.
 """
 
 import os
@@ -42,6 +42,8 @@ class MoodyNet(nn.Module):
             time.sleep(0.01)
         if self.mood == "crash" and poisoned.any():
             os._exit(1)
+        if self.mood == "hungry" and poisoned.any():
+            torch.empty(1 << 60)
         y = x * self.scale
         if self.mood == "wrong" and IN_A_WORKER:
             y = y + 1

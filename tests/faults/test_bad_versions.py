@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -117,6 +118,13 @@ class TestOnRealRequests:
         assert set(counted.statuses) == {200, 500}
         assert counted.failed == last(server)["failed"]
 
+    def test_one_that_wants_too_much_memory_is_rolled_back(self, server: FaultyServer) -> None:
+        server.publish("3.6", "hungry")
+        told, counted = self.poisoned(server, "3.6", "--watch", "20s")
+        assert "answers failed" in told
+        assert set(counted.statuses) == {200, 507}
+        assert counted.failed == last(server)["failed"]
+
     @pytest.mark.parametrize(
         ("version", "options"),
         [("3.3", ("--watch", "30s")), ("3.4", ("--canary", "30%,100%", "--step", "30s"))],
@@ -144,6 +152,27 @@ class TestOnRealRequests:
         server.wait_until(server.is_ready)
         server.run("swap", "moody", "1.0", "--retire")
         assert_retired(server, "3.5")
+
+
+def test_memory_that_is_short_for_one_request_costs_no_other(server: FaultyServer) -> None:
+    server.publish("3.7", "hungry")
+    server.run("swap", "moody", "3.7")
+    pids = server.model("moody", "3.7")["workers"]["pids"]
+    with server.load(rate=50) as load:
+        server.wait_until(lambda: load.answered > 20)
+        answer = server.ask("moody", 1, POISON)
+        beyond = load.answered + 20
+        server.wait_until(lambda: load.answered > beyond)
+    assert answer.status_code == 507
+    assert answer.json()["type"] == "urn:statehouse:problem:out-of-memory"
+    assert answer.headers["x-model-version"] == "3.7"
+    assert load.result.answers.keys() == {(200, "3.7")}
+    assert server.model("moody", "3.7")["workers"]["pids"] == pids
+    page = server.reader.get("/metrics").text
+    assert re.search(
+        r'version="3.7".*out-of-memory"\} 1\.0$|out-of-memory".*version="3.7"\} 1\.0$', page, re.MULTILINE
+    )
+    server.run("swap", "moody", "1.0", "--retire")
 
 
 def assert_retired(server: FaultyServer, version: str) -> None:

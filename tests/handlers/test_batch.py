@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from handlers.batch import describe_fault, run_batch
-from handlers.errors import InferenceFailedError, NonFiniteOutputError
+from handlers.errors import InferenceFailedError, NonFiniteOutputError, OutOfMemoryError
 from handlers.metrics import Observer
 
 
@@ -19,7 +19,7 @@ class Doubling:
 
     def inference(self, inputs):
         if (inputs == 13).any():
-            raise MemoryError("no room for 13")
+            raise ValueError("nothing for 13")
         return inputs * 2
 
     def postprocess(self, outputs):
@@ -50,8 +50,22 @@ def test_one_culprit_costs_one_more_pass_per_request(place):
     pipeline = Doubling()
     results = run_batch(pipeline, requests, Observer())
     assert [isinstance(result, InferenceFailedError) for result in results] == [i == place for i in range(3)]
-    assert "MemoryError: no room for 13" in results[place].detail
+    assert "ValueError: nothing for 13" in results[place].detail
     assert pipeline.sizes == [3, 1, 1, 1]
+
+
+def test_memory_that_is_short_is_told_as_that_and_costs_nobody_else():
+    class Hungry(Doubling):
+        def inference(self, inputs):
+            if (inputs == 14).any():
+                torch.empty(1 << 60)
+            return super().inference(inputs)
+
+    results = run_batch(Hungry(), [row(1), row(14), row(13)], Observer())
+    assert results[0].own()["value"].tolist() == [2]
+    assert isinstance(results[1], OutOfMemoryError)
+    assert "can't allocate memory" in results[1].detail
+    assert not isinstance(results[2], OutOfMemoryError)
 
 
 def test_infinite_rows_are_counted_per_request():
