@@ -117,22 +117,26 @@ class RequestLog:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self._lock = (
+            threading.Lock()
+        )  # a front's last lines and its successor's first come in threads of their own
         self._second = 0
         self._written = self._left_out = 0
 
     def write(self, end: RequestEnd) -> None:
         """Write one line, if there were not too many this second."""
-        second = int(time.monotonic())
-        if second != self._second:
-            left_out, self._left_out = self._left_out, 0
-            self._second, self._written = second, 0
-            if left_out:
-                self._append({"time": now_text(), "event": "left-out", "lines": left_out})
-        if self._written >= MAX_LINES_PER_SECOND:
-            self._left_out += 1
-            return
-        self._written += 1
-        self._append(line_of(end))
+        with self._lock:
+            second = int(time.monotonic())
+            if second != self._second:
+                left_out, self._left_out = self._left_out, 0
+                self._second, self._written = second, 0
+                if left_out:
+                    self._append({"time": now_text(), "event": "left-out", "lines": left_out})
+            if self._written >= MAX_LINES_PER_SECOND:
+                self._left_out += 1
+                return
+            self._written += 1
+            self._append(line_of(end))
 
     def _append(self, line: dict[str, Any]) -> None:
         try:

@@ -5,14 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import resource
-import socket
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.hostile_clients import (
+    HUGE_JSON,
+    chunked_request_of,
+    clients,
+    connect,
+    form_of,
+    hang_up,
+    head_of,
+    read_all,
+    request_of,
+    send_and_read,
+)
 from scripts.control import ControlClient
 from tests.faults.conftest import FaultyServer
 from tests.faults.load import MOST_IN_FLIGHT, CountedLoad
@@ -23,7 +33,6 @@ SLOW_CLIENTS = 500
 ABORTED = 1000
 GROWTH_BYTES = 512 << 20  # of all processes together; what 500 clients could make them keep is much more
 FRONT_S_OWN = (b"404", b"405", b"408", b"413", b"501", b"503")
-HEAD = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -62,53 +71,22 @@ def memory_of(server: FaultyServer) -> int:
     return sum(pages) * resource.getpagesize()
 
 
-def connect(server: FaultyServer) -> socket.socket:
-    host, port = server.announced["front"].removeprefix("http://").rsplit(":", 1)
-    return socket.create_connection((host, int(port)), timeout=60)
+def url_of(server: FaultyServer) -> str:
+    return f"{server.announced['front']}{PATH}"
 
 
 def body_of(rows: int) -> bytes:
     return json.dumps({"instances": [[0.0, 2.0, 3.0, 4.0]] * rows}).encode()
 
 
-def request_of(body: bytes) -> bytes:
-    return f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-@contextlib.contextmanager
-def clients(
-    server: FaultyServer, count: int, sent: bytes, receive_bytes: int = 0
-) -> Iterator[list[socket.socket]]:
-    """So many clients who have sent this and nothing more."""
-    opened: list[socket.socket] = []
-    try:
-        for _ in range(count):
-            opened.append(connect(server))
-            if receive_bytes:
-                opened[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-            opened[-1].sendall(sent)
-        yield opened
-    finally:
-        for client in opened:
-            client.close()
-
-
-def read_all(client: socket.socket) -> bytes:
-    received = b""
-    with contextlib.suppress(ConnectionError):
-        while got := client.recv(65536):
-            received += got
-    return received
-
-
 def test_clients_who_do_not_end_their_request_hold_up_nobody(
     server: FaultyServer, others: CountedLoad
 ) -> None:
     """Half of them stop within the headers, half within the body; all are told so, and none reaches a worker."""
-    body = request_of(body_of(1))
+    url = url_of(server)
     with (
-        clients(server, SLOW_CLIENTS // 2, HEAD.encode()) as in_headers,
-        clients(server, SLOW_CLIENTS // 2, body[:-20]) as in_body,
+        clients(url, SLOW_CLIENTS // 2, head_of(url)) as in_headers,
+        clients(url, SLOW_CLIENTS // 2, request_of(url, body_of(1))[:-20]) as in_body,
     ):
         beyond = others.answered + 100
         server.wait_until(lambda: others.answered > beyond)
@@ -126,7 +104,8 @@ def test_clients_who_do_not_end_their_request_hold_up_nobody(
 def test_clients_who_do_not_read_their_answer_hold_up_nobody(
     server: FaultyServer, others: CountedLoad
 ) -> None:
-    with clients(server, SLOW_CLIENTS, request_of(body_of(500)), receive_bytes=2048) as slow:
+    sent = request_of(url_of(server), body_of(500))
+    with clients(url_of(server), SLOW_CLIENTS, sent, receive_bytes=2048) as slow:
         beyond = others.answered + 100
         server.wait_until(lambda: others.answered > beyond)
         first = slow[0].recv(12)
@@ -134,12 +113,8 @@ def test_clients_who_do_not_read_their_answer_hold_up_nobody(
 
 
 def test_clients_who_hang_up_before_their_answer(server: FaultyServer, others: CountedLoad) -> None:
-    sent = request_of(body_of(1))
     for number in range(ABORTED):
-        with connect(server) as client:
-            # Half of them close, half reset; a third within the body.
-            client.sendall(sent[: len(sent) - 5 * (number % 3 == 0)])
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", number % 2, 0))
+        hang_up(url_of(server), body_of(1), number)
 
 
 def test_clients_who_hang_up_over_grpc(server: FaultyServer, others: CountedLoad) -> None:
@@ -159,41 +134,22 @@ def test_clients_who_hang_up_over_grpc(server: FaultyServer, others: CountedLoad
 
 
 def test_a_million_chunks(server: FaultyServer, others: CountedLoad) -> None:
-    body = body_of(1)
-    chunks = b"1\r\n \r\n" * (1_000_000 - len(body)) + b"".join(b"1\r\n%c\r\n" % each for each in body)
-    with connect(server) as client:
-        client.sendall(f"{HEAD}Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n".encode())
-        client.sendall(chunks + b"0\r\n\r\n")
-        answer = read_all(client)
+    answer = send_and_read(url_of(server), chunked_request_of(url_of(server), body_of(1), 1_000_000))
     assert answer.startswith(b"HTTP/1.1 200 "), answer[:500]
     assert b'"predictions"' in answer
 
 
 def test_ten_thousand_fields(server: FaultyServer, others: CountedLoad) -> None:
-    parts = "".join(
-        f'--x\r\nContent-Disposition: form-data; name="f{number}"\r\n\r\n{number}\r\n'
-        for number in range(10_000)
-    )
-    headers = {"content-type": "multipart/form-data; boundary=x"}
-    answer = server.client.post(PATH, content=f"{parts}--x--\r\n", headers=headers)
+    content, content_type = form_of(10_000)
+    answer = server.client.post(PATH, content=content, headers={"content-type": content_type})
     assert 400 <= answer.status_code < 500
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b'{"inputs": [' + b"1," * 2_000_000 + b"1]}", 422),
-        (b'{"inputs": "' + b"a" * 10_000_000 + b'"}', 422),
-        (b'{"' + b"a" * 10_000_000 + b'": 1}', 400),
-        (b'{"inputs": ' + b"[" * 4_000_000 + b"]" * 4_000_000 + b"}", 400),
-        (b"{" + b",".join(b'"k%d": 1' % number for number in range(300_000)) + b"}", 400),
-        (b'{"inputs": 1' + b"0" * 10_000_000 + b"}", 400),
-    ],
-    ids=["numbers", "text", "name", "depth", "members", "digits"],
-)
-def test_huge_json(server: FaultyServer, others: CountedLoad, body: bytes, status: int) -> None:
-    answer = server.client.post(PATH, content=body, headers={"content-type": "application/json"})
+@pytest.mark.parametrize("kind", HUGE_JSON)
+def test_huge_json(server: FaultyServer, others: CountedLoad, kind: str) -> None:
+    status = 422 if kind in ("numbers", "text") else 400
+    answer = server.client.post(PATH, content=HUGE_JSON[kind], headers={"content-type": "application/json"})
     assert answer.status_code == status, answer.text[:300]
     assert answer.headers["content-type"] == "application/problem+json"
     assert len(answer.content) < 10_000
@@ -204,7 +160,7 @@ def test_smuggling_shapes_reach_the_worker_once_for_each_answer(server: FaultySe
     before = answered_by_workers(server)
     told: list[bytes] = []
     for shape in SHAPES.values():
-        with connect(server) as client:
+        with connect(url_of(server)) as client:
             sent = shape.replace("/predictions/digits", PATH).encode("latin-1") + LAST
             received = b""
             with contextlib.suppress(OSError):
