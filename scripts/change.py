@@ -92,9 +92,10 @@ class Change:
             self._landing = Landing(aim.models, finished=True)
 
     def undecide(self, deployment: Deployment) -> None:
-        """What was decided could not be done: an interruption leads to ``deployment``."""
+        """What was decided could not be done: from now on an interruption leads to ``deployment``."""
         if not self._parts:
             self._landing = Landing(deployment.models)
+            self._journal("undo", must=False)
 
     @contextmanager
     def part(self) -> Iterator[None]:
