@@ -320,7 +320,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--only", nargs="+", choices=MEASURED, default=MEASURED, help="which of them")
     options = parser.parse_args()
-    console, rows = Console(stderr=True), []
+    console, rows = Console(stderr=True, width=120), []
 
     def say(text: str) -> None:
         console.print(f"· {text}", style="dim")

@@ -31,6 +31,7 @@ from handlers.inference_tensors import datatype_of
 from handlers.metrics import Observer, WorkerMetrics
 from handlers.optimizations import CHECKED_ROWS, optimize
 from handlers.payload import Decoded, decode, encode_answers
+from handlers.priority import take_normal_priority
 from handlers.problem import problem_response
 from handlers.request import Request, Response, TorchServeContext, read_requests, write_responses
 from handlers.row_buffer import RowBuffer
@@ -41,7 +42,6 @@ from handlers.startup import (
     quiet_worker,
     serving_device,
     socket_name,
-    take_normal_priority,
 )
 from handlers.steps import TaskSteps
 from handlers.worker_io import install

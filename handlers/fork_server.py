@@ -105,6 +105,7 @@ def become_worker(order: dict[str, Any], streams: Sequence[int], connection: soc
             os.close(stream)
         die_with(connection)
         os.setpriority(os.PRIO_PROCESS, 0, order["niceness"])
+        importlib.import_module("handlers.priority").step_back()
         os.chdir(order["folder"])
         os.environ.clear()
         os.environ.update(order["environment"])

@@ -9,9 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from handlers.errors import ChangedFilesError, WorkerSettingsError
 
 SETTINGS_FILE = "statehouse.json"
-SERVER_NICENESS = (
-    "STATEHOUSE_NICENESS"  # set for workers that were started nicer than the server, and may come back
-)
 Optimization = Literal["channels_last", "freeze"]
 
 

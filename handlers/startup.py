@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from handlers.errors import DeviceError
-from handlers.settings import SERVER_NICENESS
 from models.errors import StatehouseError
 
 
@@ -20,16 +19,6 @@ def quiet_worker() -> None:
     """Switch off what costs TorchServe's worker a line per request."""
     # Several lines per request would go over stdout through a regular expression in Java into a log.
     logging.getLogger().setLevel(logging.WARNING)
-
-
-def take_normal_priority() -> None:
-    """Work as the server does, now that this worker has proved itself, if it was started nicer than that."""
-    normal = os.environ.get(SERVER_NICENESS)
-    if normal is None:
-        return
-    # A priority belongs to a thread, and torch has started some by now.
-    for thread in Path("/proc/self/task").iterdir():
-        os.setpriority(os.PRIO_PROCESS, int(thread.name), int(normal))
 
 
 def serving_device(gpu_id: int | None) -> torch.device:

@@ -1,9 +1,4 @@
-"""Workers that load step back for those that serve.
-
-Loading a version and proving it costs a core for as long as it takes: on a small machine that is capacity
-taken from everybody who is being answered. So a worker starts nice, and takes its place when it has proved
-itself (`handlers.startup.take_normal_priority`), where the system lets it come back.
-"""
+"""Workers start nice where the system lets them come back: `handlers.priority` says why, and has the way back."""
 
 from __future__ import annotations
 
@@ -13,9 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from handlers.settings import SERVER_NICENESS
+from handlers.priority import LOADING_NICENESS, SERVER_NICENESS
 
-NICENESS = 15
 FORK_CLIENT = Path(__file__).resolve().parent.parent / "handlers" / "fork_client.py"
 _COME_BACK = (
     "import os; os.nice(1); os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0) - 1)"
@@ -34,7 +28,7 @@ def worker_python(folder: Path, fork_socket: Path) -> str:
     """
     script = folder / "worker-python"
     ours = f"{SERVER_NICENESS}={os.getpriority(os.PRIO_PROCESS, 0)}"
-    nice = ["env", ours, "nice", "-n", str(NICENESS)] if may_come_back() else []
+    nice = ["env", ours, "nice", "-n", str(LOADING_NICENESS)] if may_come_back() else []
     command = shlex.join([*nice, sys.executable, "-IS", str(FORK_CLIENT), str(fork_socket)])
     script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     script.chmod(0o700)

@@ -126,6 +126,8 @@ def test_workers_that_serve_have_normal_priority_in_every_thread(server: Server)
     assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {
         os.getpriority(os.PRIO_PROCESS, 0)
     }
+    sessions = [Path(f"/proc/{worker}/autogroup") for worker in workers]
+    assert {path.read_text().split()[-1] for path in sessions if path.exists()} <= {"0"}
 
 
 def test_a_repeated_swap_changes_nothing(server: Server) -> None:

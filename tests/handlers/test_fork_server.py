@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from handlers import fork_client
+from handlers.priority import LOADING_NICENESS, SESSION
 from models import TensorTask
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -100,6 +101,28 @@ def test_a_worker_gets_its_own_arguments_environment_folder_and_priority(server,
     assert told["collects"]
     assert told["ignores"] == "SIG_DFL"  # or a worker could not wait for a compiler that it runs
     assert done.returncode == 1
+
+
+@pytest.mark.skipif(not SESSION.exists(), reason="this kernel shares the processors among processes alone")
+def test_a_worker_s_session_is_nice_until_it_takes_its_place(server, tmp_path):
+    """Where sessions share the processors, niceness of a process alone in one counts for nothing."""
+    code = """
+from pathlib import Path
+from handlers.priority import take_normal_priority
+print(Path("/proc/self/autogroup").read_text().split()[-1])
+take_normal_priority()
+print(Path("/proc/self/autogroup").read_text().split()[-1], flush=True)
+"""
+    command = [*CLIENT, str(server[0]), str(script(tmp_path, code))]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.split() == [str(LOADING_NICENESS), "0"]
+
+
+def test_who_leads_no_session_leaves_its_niceness():
+    before = SESSION.read_text() if SESSION.exists() else ""
+    command = [sys.executable, "-c", "from handlers.priority import step_back; step_back()"]
+    subprocess.run(command, check=True, cwd=ROOT)
+    assert (SESSION.read_text() if SESSION.exists() else "") == before
 
 
 def test_the_server_has_one_thread_for_no_other_survives_a_fork(server):

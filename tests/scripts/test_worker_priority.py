@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from handlers.priority import LOADING_NICENESS
 from scripts import worker_priority
-from scripts.worker_priority import NICENESS, may_come_back, worker_python
+from scripts.worker_priority import may_come_back, worker_python
 
 OURS = os.getpriority(os.PRIO_PROCESS, 0)
 TELL = "import os; print(os.getpriority(os.PRIO_PROCESS, 0))"
-COME_BACK = f"from handlers.startup import take_normal_priority; take_normal_priority(); {TELL}"
+COME_BACK = f"from handlers.priority import take_normal_priority; take_normal_priority(); {TELL}"
 
 
 def test_the_python_of_workers_is_ours_and_nice_where_that_can_be_undone(tmp_path: Path) -> None:
     python = worker_python(tmp_path, tmp_path / "nobody-forks.sock")
     told = subprocess.run([python, "-c", TELL], capture_output=True, text=True, check=True).stdout
-    assert int(told) == (min(OURS + NICENESS, 19) if may_come_back() else OURS)
+    assert int(told) == (min(OURS + LOADING_NICENESS, 19) if may_come_back() else OURS)
 
 
 def test_where_it_cannot_be_undone_nothing_is_nice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
