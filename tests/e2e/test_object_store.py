@@ -73,10 +73,19 @@ def address(weed: Weed, tmp_path_factory: pytest.TempPathFactory) -> str:
     with pytest.MonkeyPatch.context() as patch:  # in this process, which is quicker
         for name, value in publisher.environment().items():
             patch.setenv(name, value)
+        forget_connections()
         store = open_store(address, max_cache_bytes=1 << 30)
         for version, file in zip(VERSIONS[1:], others, strict=True):
             publish(file, store=store, name="net", version=version)
+    forget_connections()
     return address
+
+
+def forget_connections() -> None:
+    """s3fs keeps those that a process has made, and does not look whether the environment names another server."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture(scope="module")
