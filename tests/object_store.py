@@ -126,6 +126,13 @@ def environment(port: int) -> dict[str, str]:
     }
 
 
+def forget_connections() -> None:
+    """s3fs keeps those that a process has made, and does not look whether the environment names another server."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
 def free_ports(count: int) -> list[int]:
     """Return ports that are free now, and lie below those that the system gives away by itself."""
     ports: list[int] = []

@@ -12,7 +12,7 @@ import pytest
 from scripts.publish import publish
 from scripts.store import open_store
 from tests.e2e.server import Server
-from tests.object_store import ACCESS_KEY, SECRET_KEY, Once, Proxy, Weed, environment
+from tests.object_store import ACCESS_KEY, SECRET_KEY, Once, Proxy, Weed, environment, forget_connections
 from tests.scripts.conftest import save_small_net
 
 ROW = {"inputs": [1, 2, 3, 4]}
@@ -79,13 +79,6 @@ def address(weed: Weed, tmp_path_factory: pytest.TempPathFactory) -> str:
             publish(file, store=store, name="net", version=version)
     forget_connections()
     return address
-
-
-def forget_connections() -> None:
-    """s3fs keeps those that a process has made, and does not look whether the environment names another server."""
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from scripts.store.cache import Cache
 from scripts.store.remote import RemoteStore
-from tests.object_store import Proxy, Weed, environment
+from tests.object_store import Proxy, Weed, environment, forget_connections
 from tests.scripts.conftest import MakeVersion
 
 MakeStore = Callable[..., RemoteStore]
@@ -34,7 +34,9 @@ def root(weed: Weed) -> str:
 @pytest.fixture(scope="module")
 def connection(weed: Weed) -> Iterator[Proxy]:
     connection = Proxy(weed.port)
+    forget_connections()
     yield connection
+    forget_connections()
     connection.go_away()
 
 

@@ -21,7 +21,16 @@ from scripts.store import fetch as fetching
 from scripts.store import objects
 from scripts.store.cache import Cache
 from scripts.store.remote import RemoteStore
-from tests.object_store import ACCESS_KEY, BUCKET, READER_ACCESS_KEY, READER_SECRET_KEY, Once, cut, spoil
+from tests.object_store import (
+    ACCESS_KEY,
+    BUCKET,
+    READER_ACCESS_KEY,
+    READER_SECRET_KEY,
+    Once,
+    cut,
+    forget_connections,
+    spoil,
+)
 
 MB = 1 << 20
 BIG = os.urandom(9 * MB)
@@ -38,15 +47,14 @@ def quick(monkeypatch):
 @pytest.fixture
 def as_user(proxy, monkeypatch):
     """Return a function that gives the environment other credentials: s3fs knows those of before."""
-    import s3fs
 
     def become(access_key, secret_key):
-        s3fs.S3FileSystem.clear_instance_cache()
+        forget_connections()
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", access_key)
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret_key)
 
     yield become
-    s3fs.S3FileSystem.clear_instance_cache()
+    forget_connections()
 
 
 def objects_of(weed, root):
