@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +25,7 @@ from rich.table import Table
 
 from benchmarks.hostile_clients import (
     HUGE_JSON,
+    allow_many_connections,
     chunked_request_of,
     clients,
     connect,
@@ -79,9 +78,7 @@ def huge_json(url: str) -> None:
 def many_fields(url: str) -> None:
     """A form of 10,000 fields."""
     content, content_type = form_of(10_000)
-    head = head_of(url, f"Content-Length: {len(content)}", "Connection: close")
-    head = head.replace(b"application/json", content_type.encode())
-    send_and_read(url, head + b"\r\n" + content)
+    send_and_read(url, request_of(url, content, "Connection: close", content_type=content_type))
 
 
 def nonsense(url: str) -> None:
@@ -99,9 +96,9 @@ ATTACKS: dict[str, Callable[[str], None]] = {
 
 def attack_for_ever(name: str, url: str) -> None:
     """Attack until this process is ended."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+    allow_many_connections()
     while True:
-        with suppress(OSError, socket.timeout):
+        with suppress(OSError):
             ATTACKS[name](url)
 
 

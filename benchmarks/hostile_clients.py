@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import struct
 from collections.abc import Iterator
@@ -22,21 +23,28 @@ HUGE_JSON = {
 }
 
 
+def allow_many_connections() -> None:
+    """Let this process have as many files open as there are clients to be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+
+
 def connect(url: str) -> socket.socket:
     """Return a connection to the server of `url`."""
     parts = urlsplit(url)
     return socket.create_connection((str(parts.hostname), int(parts.port or 80)), timeout=TIMEOUT_SECONDS)
 
 
-def head_of(url: str, *headers: str) -> bytes:
+def head_of(url: str, *headers: str, content_type: str = "application/json") -> bytes:
     """Return a request's beginning, up to where its headers may go on."""
-    lines = [f"POST {urlsplit(url).path} HTTP/1.1", "Host: x", "Content-Type: application/json", *headers]
+    lines = [f"POST {urlsplit(url).path} HTTP/1.1", "Host: x", f"Content-Type: {content_type}", *headers]
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-def request_of(url: str, body: bytes, *headers: str) -> bytes:
+def request_of(url: str, body: bytes, *headers: str, content_type: str = "application/json") -> bytes:
     """Return a whole request."""
-    return head_of(url, f"Content-Length: {len(body)}", *headers) + b"\r\n" + body
+    head = head_of(url, f"Content-Length: {len(body)}", *headers, content_type=content_type)
+    return head + b"\r\n" + body
 
 
 def chunked_request_of(url: str, body: bytes, chunks: int) -> bytes:

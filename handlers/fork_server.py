@@ -70,15 +70,23 @@ def preload() -> None:
 
 
 def import_library(model_folder: Path) -> None:
-    """Import the library that the architecture of the worker in `model_folder` is of, where it is of one."""
-    settings_of = importlib.import_module("handlers.settings")
+    """Import the library that the architecture of the worker in `model_folder` is of, if that was not done.
+
+    It takes seconds, and steps back meanwhile for those that serve. What fails is for the worker to tell.
+    """
+    settings, priority = map(importlib.import_module, ("handlers.settings", "handlers.priority"))
     try:
-        architecture = settings_of.read_settings(model_folder).architecture
-        if ":" in architecture:
-            importlib.import_module("models.libraries").find(architecture)
-            gc.freeze()
-    except Exception as error:  # noqa: BLE001 - somebody's library may raise anything; the worker will say so
+        architecture = settings.read_settings(model_folder).architecture
+        library, _, of_a_library = architecture.partition(":")
+        if not of_a_library or f"models.libraries.{library}" in sys.modules:
+            return
+        priority.step_back()
+        importlib.import_module("models.libraries").find(architecture)
+        gc.freeze()
+    except Exception as error:  # noqa: BLE001 - somebody's library may raise anything
         print(f"fork server: nothing is imported for {model_folder}: {error}", flush=True)
+    finally:
+        priority.take_normal_priority()
 
 
 def receive_order(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:

@@ -15,9 +15,8 @@ import time
 from pathlib import Path
 
 LOADING_NICENESS = 15
-SERVER_NICENESS = (
-    "STATEHOUSE_NICENESS"  # set for workers that were started nicer than the server, and may come back
-)
+# Set for workers that were started nicer than the server, and may come back.
+SERVER_NICENESS = "STATEHOUSE_NICENESS"
 SESSION = Path("/proc/self/autogroup")
 RETRY_SECONDS = 0.05  # who has no rights may set ten a second, all sessions of the machine together
 

@@ -117,9 +117,8 @@ class RequestLog:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._lock = (
-            threading.Lock()
-        )  # a front's last lines and its successor's first come in threads of their own
+        # A front's last lines and its successor's first come in threads of their own.
+        self._lock = threading.Lock()
         self._second = 0
         self._written = self._left_out = 0
 

@@ -12,6 +12,7 @@ from scripts.supervisor import Supervisor
 LABELS = ["model", "version"]
 _TOTALS = {
     "connections": "Connections accepted.",
+    "connections_refused": "Connections closed at once: their address had access.connections_per_address open.",
     "received_bytes": "Bytes received from clients.",
     "sent_bytes": "Bytes sent to clients.",
     "retries": "Times that a request was sent to the model server once more.",

@@ -59,6 +59,7 @@ def read_statistics(stat: str, table: str, clients_table: str) -> FrontStatistic
     return FrontStatistics(
         totals={
             "connections": int(clients["stot"]),
+            "connections_refused": int(clients["dcon"]),
             "received_bytes": int(clients["bin"]),
             "sent_bytes": int(clients["bout"]),
             "retries": int(served["wretr"]),

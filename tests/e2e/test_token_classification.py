@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 import tokenizers
 import torch
@@ -21,7 +22,7 @@ PEOPLE = (
     "Łukasz Żak",
     "Mary Shelley",
     "Bo Ek",
-    "Erwin Rommel Smith",
+    "Carl Friedrich Gauss",
 )
 CITIES = ("Paris", "New York", "Łódź", "Rio de Janeiro", "Oslo", "Hong Kong")
 PATTERNS = (
@@ -37,9 +38,14 @@ Tagged = list[tuple[str, str]]
 """The words of a sentence, each with its label."""
 
 
-def sentences(seed: int, count: int) -> list[Tagged]:
-    rng = random.Random(seed)
-    return [list(itertools.chain(*(tag(part, rng) for part in rng.choice(PATTERNS)))) for _ in range(count)]
+def sentences() -> tuple[list[Tagged], list[Tagged]]:
+    """Two hundred to learn from, and a hundred others."""
+    rng = random.Random(0)
+    found: dict[str, Tagged] = {}
+    while len(found) < 300:
+        sentence = list(itertools.chain(*(tag(part, rng) for part in rng.choice(PATTERNS))))
+        found[text_of(sentence)] = sentence
+    return list(found.values())[:200], list(found.values())[200:]
 
 
 def tag(part: str, rng: random.Random) -> Tagged:
@@ -97,7 +103,8 @@ def train(folder: Path, known: list[Tagged]) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("tagger")
-    train(folder, sentences(seed=0, count=200))
+    known, _ = sentences()
+    train(folder, known)
     server = Server(tmp_path_factory.mktemp("server"))
     server.run(
         "publish", str(folder), "--task", "token_classification", "--name", "tagger", "--version", "1.0"
@@ -110,15 +117,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_pieces_are_found_where_they_are(server: Server) -> None:
-    unseen = sentences(seed=1, count=100)
+    _, unseen = sentences()
     answer = server.client.post("/predictions/tagger", json={"inputs": [text_of(each) for each in unseen]})
     assert answer.status_code == 200, answer.text
     right = 0
     for sentence, told in zip(unseen, answer.json()["predictions"], strict=True):
         text = text_of(sentence)
-        right += [(span["label"], text[span["start"] : span["end"]]) for span in told["spans"]] == spans_of(
-            sentence
-        )
+        found = [(span["label"], text[span["start"] : span["end"]]) for span in told["spans"]]
+        right += found == spans_of(sentence)
         assert all(0 < span["score"] <= 1 for span in told["spans"])
     assert right >= 95
 
@@ -137,11 +143,10 @@ def test_a_bad_text_is_told_by_its_number_and_harms_no_other(server: Server) -> 
     assert answer.json()["rows"] == [1, 2]
 
 
-def test_its_schema_says_what_a_span_is(server: Server) -> None:
-    described = server.reader.get("/openapi.json").json()["components"]["schemas"]
-    [answer] = [
-        schema
-        for name, schema in described.items()
-        if name.startswith("tagger-1.0") and "spans" in str(schema)
-    ]
-    assert "start" in str(answer)
+def test_the_description_of_the_interface_fits_the_answers(server: Server) -> None:
+    answer = server.client.post("/predictions/tagger", json={"inputs": "In Oslo lives Bo Ek ."}).json()
+    assert answer["spans"]
+    schema = server.reader.get("/openapi.json").json()["components"]["schemas"]["tagger-1.0-answer"]
+    jsonschema.validate(answer, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({"spans": [{"label": "CITY"}]}, schema)

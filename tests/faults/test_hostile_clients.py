@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.hostile_clients import (
     HUGE_JSON,
+    allow_many_connections,
     chunked_request_of,
     clients,
     connect,
@@ -38,8 +39,7 @@ FRONT_S_OWN = (b"404", b"405", b"408", b"413", b"501", b"503")
 @pytest.fixture(scope="module")
 def server(served: FaultyServer) -> FaultyServer:
     """A server, and as many open files here as there are clients to be."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+    allow_many_connections()
     served.serving()
     return served
 

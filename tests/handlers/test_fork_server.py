@@ -125,6 +125,27 @@ def test_who_leads_no_session_leaves_its_niceness():
     assert (SESSION.read_text() if SESSION.exists() else "") == before
 
 
+@pytest.mark.skipif(not SESSION.exists(), reason="this kernel shares the processors among processes alone")
+def test_who_has_no_rights_waits_until_its_session_may_be_set_again():
+    """The kernel lets all of them together set ten a second."""
+    code = """
+import ctypes, os
+from handlers import priority
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: its files in /proc are its own again
+for _ in range(3):
+    for change in (priority.step_back, priority.take_normal_priority):
+        change()
+        print(priority.SESSION.read_text().split()[-1])
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, start_new_session=True)
+    assert done.stdout.split() == [str(LOADING_NICENESS), "0"] * 3, done.stderr
+
+
 def test_the_server_has_one_thread_for_no_other_survives_a_fork(server):
     path, process = server
     subprocess.run([*CLIENT, str(path), "-"], env={}, stderr=subprocess.DEVNULL)  # it has imported by then
@@ -208,6 +229,8 @@ def test_a_library_is_imported_once_for_all_workers_of_its_architectures(server,
     assert not told(tmp_path)["timm"]
     assert told(private)["timm"]  # the worker's script imports nothing
     assert told(tmp_path)["timm"]
+    session = Path(f"/proc/{process.pid}/autogroup")
+    assert not session.exists() or session.read_text().split()[-1] == "0"
     assert len(list(Path(f"/proc/{process.pid}/task").iterdir())) == 1
 
 

@@ -360,6 +360,8 @@ def test_one_address_has_no_more_connections_than_its_limit(tmp_path: Path) -> N
         with httpx.Client(base_url=running.client.base_url, transport=other) as elsewhere:
             assert elsewhere.get("/ping").status_code == 200
         assert running.do(asks_for_itself(running)) == 200
+        refused = running.do(running.front.statistics()).totals["connections_refused"]
+        assert refused >= 8  # seven, and the one of `client`
         for connection in opened:
             connection.close()
         wait_for(lambda: answers(running))

@@ -1,4 +1,6 @@
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,22 @@ def problems(tmp_path: Path) -> Problems:
 
 def counted(problems: Problems) -> dict[Problem, int]:
     return {problem: count for problem, count in problems.counts([("digits", "1.0")]).items() if count}
+
+
+def test_two_threads_write_one_after_the_other(tmp_path: Path) -> None:
+    class Slow(RequestLog):
+        inside = most = 0
+
+        def _append(self, line: dict[str, object]) -> None:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            time.sleep(0.01)
+            self.inside -= 1
+
+    log = Slow(tmp_path / "p.jsonl")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(log.write, [end_of()] * 20))
+    assert log.most == 1
 
 
 def test_a_problem_is_counted_and_written_down(problems: Problems, tmp_path: Path) -> None:
