@@ -102,10 +102,19 @@ class CheckpointHandler(TaskSteps[TaskT]):
         self.take(checkpoint.build(), input_shape_of(checkpoint.header), device)
 
     def take(
-        self, module: torch.nn.Module, input_shape: tuple[int, ...] | None, device: torch.device
+        self,
+        module: torch.nn.Module,
+        input_shape: tuple[int, ...] | None,
+        device: torch.device,
+        *,
+        wrapped: bool = False,
     ) -> None:
-        """Serve `module`, in eval mode, once one row and two went through it; the task is known by now."""
-        self.device, self.module = device, module.to(device)
+        """Serve `module`, in eval mode, once one row and two went through it; the task is known by now.
+
+        `wrapped` says that `wrap` was applied to it before it was recorded.
+        """
+        self.device = device
+        self.module = (module if wrapped else self.wrap(module).eval()).to(device)
         floating = (p.dtype for p in self.module.parameters() if p.is_floating_point())
         self.dtype = next(floating, torch.float32)
         self.configure(input_shape)

@@ -1,7 +1,7 @@
 """Task `image_segmentation`: an image in; the class of each of its pixels out."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import orjson
@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from handlers.batch import Outputs
-from handlers.errors import ModuleMismatchError, NonFiniteOutputError
+from handlers.errors import NonFiniteOutputError
 from handlers.image_rows import ImageRowsHandler
 from handlers.images import resize_shortest
 from handlers.masks import write_mask
 from handlers.payload import Rows
 from handlers.schema import object_schema
+from handlers.segmentation_module import SegmentationModule
 from models.vision_task import ImageSegmentationTask
 
 Sized = tuple[
@@ -29,6 +30,12 @@ class ImageSegmentationHandler(ImageRowsHandler[ImageSegmentationTask]):
     """The module gets images with their shortest side resized; masks are as large as the images came."""
 
     task_class = ImageSegmentationTask
+    input_axes: ClassVar[Mapping[int, str]] = {0: "batch", 2: "height", 3: "width"}
+    output_axes: ClassVar[Mapping[int, str]] = {0: "batch", 2: "mask_height", 3: "mask_width"}
+
+    def wrap(self, module: torch.nn.Module) -> SegmentationModule:
+        """The logits alone."""
+        return SegmentationModule(module, len(self.task.labels))
 
     def configure(self, input_shape: tuple[int, ...] | None) -> None:
         """Take mean and deviation to the device."""
@@ -48,26 +55,19 @@ class ImageSegmentationHandler(ImageRowsHandler[ImageSegmentationTask]):
         standardised = [((pixels - self.mean) / self.std).to(self.dtype) for pixels in scaled]
         return [(pixels, row.height, row.width) for pixels, row in zip(standardised, rows, strict=True)]
 
+    def module_input(self, inputs: Sequence[Sized]) -> Tensor:
+        """Images of one size, (N, 3, height, width)."""
+        return torch.stack([pixels for pixels, _, _ in inputs])
+
     def inference(self, inputs: Sequence[Sized]) -> list[NDArray[np.uint8]]:
         """The class number of every pixel of each image, (height, width)."""
         masks: list[NDArray[np.uint8]] = [np.empty((0, 0), np.uint8)] * len(inputs)
         with torch.inference_mode():
             for places in self.in_groups([pixels for pixels, _, _ in inputs]):
-                answer = self.module(torch.stack([inputs[place][0] for place in places]))
-                for place, logits in zip(places, self._logits(answer, len(places)), strict=True):
+                answer = self.module(self.module_input([inputs[place] for place in places]))
+                for place, logits in zip(places, answer, strict=True):
                     masks[place] = _best_class(logits.float(), *inputs[place][1:])
         return masks
-
-    def _logits(self, answer: Any, count: int) -> Tensor:  # noqa: ANN401 - whatever the module gives
-        logits = answer.get("out") if isinstance(answer, dict) else answer
-        expected = (count, len(self.task.labels))
-        if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.shape[:2] != expected:
-            found = list(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ModuleMismatchError(
-                f"the module gives {found}; expected (images, classes, height, width), alone or as `out`, with one "
-                f"class per label: {len(self.task.labels)}"
-            )
-        return logits
 
     def postprocess(self, outputs: Sequence[NDArray[np.uint8]]) -> Outputs:
         """The masks as text, their sizes, and how many pixels there are of each class."""

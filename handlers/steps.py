@@ -28,7 +28,7 @@ class TaskSteps(ABC, Generic[TaskT]):
 
     `row_shape` and `row_dtype` are those of one decoded row; `raw_row_bytes` is the length of a row that is
     sent as raw numbers, None where the task reads none; `reads_text` says that rows are texts. `quick` reads
-    rows that are nothing but numbers.
+    rows that are nothing but numbers. `input_axes` and `output_axes` name the module's axes of any length.
     """
 
     task_class: ClassVar[type[Any]]
@@ -39,7 +39,13 @@ class TaskSteps(ABC, Generic[TaskT]):
     row_dtype: np.dtype[Any]
     raw_row_bytes: int | None = None
     reads_text: ClassVar[bool] = False
+    input_axes: ClassVar[Mapping[int, str]] = {0: "batch"}
+    output_axes: ClassVar[Mapping[int, str]] = {0: "batch"}
     quick: QuickNumbers | None = None
+
+    def wrap(self, module: torch.nn.Module) -> torch.nn.Module:
+        """`module` within what the task computes beside it, if anything: one tensor in, one out, where that can be."""
+        return module
 
     @abstractmethod
     def configure(self, input_shape: tuple[int, ...] | None) -> None:
@@ -71,6 +77,10 @@ class TaskSteps(ABC, Generic[TaskT]):
     @abstractmethod
     def preprocess(self, rows: Rows) -> Any:  # noqa: ANN401 - a tensor, or a list where rows differ in size
         """Rows of several requests to the module's input, on its device."""
+
+    def module_input(self, inputs: Any) -> Any:  # noqa: ANN401 - as `preprocess` gives it
+        """What one call of the module is given of `inputs`, rows of one size."""
+        return inputs
 
     @abstractmethod
     def postprocess(self, outputs: Any) -> Outputs:  # noqa: ANN401 - what `inference` gave

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import orjson
@@ -46,6 +46,7 @@ class TextHandler(CheckpointHandler[TextT]):
 
     reads_text = True
     tells_offsets = False
+    input_axes: ClassVar[Mapping[int, str]] = {0: "batch", 1: "length"}
 
     @abstractmethod
     def wrap(self, module: torch.nn.Module) -> TextModule:
@@ -57,7 +58,6 @@ class TextHandler(CheckpointHandler[TextT]):
         self.row_shape, self.row_dtype = self.encoder.row_shape, self.encoder.row_dtype
         last_id = self.encoder.vocabulary_size() - 1
         require_vocabulary(self.module, last_id + 1)
-        self.module = self.wrap(self.module).eval()
         self._require_room(last_id)
 
     def _require_room(self, last_id: int) -> None:

@@ -90,11 +90,11 @@ class TokenModule(TextModule):
 
 
 def require_vocabulary(module: nn.Module, vocabulary_size: int) -> None:
-    """Raise ModuleMismatchError where the tokenizer gives ids that the module's embedding has no row for.
+    """Raise ModuleMismatchError where the tokenizer gives ids that the wrapped module has no embedding for.
 
-    A module says which embedding that is by `get_input_embeddings()`, as those of transformers do.
+    It says which that is by `get_input_embeddings()`, as those of transformers do; what was recorded does not.
     """
-    get_embeddings = getattr(module, "get_input_embeddings", None)
+    get_embeddings = getattr(getattr(module, "module", None), "get_input_embeddings", None)
     embeddings = get_embeddings() if callable(get_embeddings) else None
     rows = getattr(embeddings, "num_embeddings", None)
     if isinstance(rows, int) and vocabulary_size > rows:

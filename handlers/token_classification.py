@@ -1,6 +1,7 @@
 """Task `token_classification`: a text in, labelled pieces of it out."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import orjson
@@ -19,6 +20,7 @@ class TokenClassificationHandler(TextHandler[TokenClassificationTask]):
 
     task_class = TokenClassificationTask
     tells_offsets = True
+    output_axes: ClassVar[Mapping[int, str]] = TextHandler.input_axes
 
     def wrap(self, module: torch.nn.Module) -> TokenModule:
         """Class, score and place of each token, one tensor."""

@@ -6,6 +6,7 @@ Imports torch: import it late.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -46,15 +47,10 @@ class ExportSource:
         """Shape of one row, where the architecture says it."""
         return input_shape_of(self.checkpoint.header)
 
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """Names of the input's first axes, those that may have any length."""
-        return ("batch", "length") if self.handler.reads_text else ("batch",)
-
     def inputs(self, rows: int) -> Any:  # noqa: ANN401 - a task's own, a tensor for most
         """Return what the module gets for so many made rows, each different."""
         made = [decode(self.handler.make_example(seed), self.handler).rows for seed in range(rows)]
-        return self.handler.preprocess(np.concatenate(made))
+        return self.handler.module_input(self.handler.preprocess(np.concatenate(made)))
 
     def handler_of(self, checkpoint: Checkpoint) -> Handler:
         """Return a handler of this version around what ``checkpoint`` holds; its module may be replaced."""
@@ -94,9 +90,9 @@ class ExportSource:
             "architecture": manifest.architecture,
             "config": manifest.config,
             "task": manifest.task,
-            "task_config": manifest.task_config,
-            "input": _described(given, self.axes),
-            "output": _described(answer, self.axes),
+            "task_config": self.handler.task.to_plain(),  # the manifest has no tokenizer
+            "input": _described(given, self.handler.input_axes),
+            "output": _described(answer, self.handler.output_axes),
             "input_schema": manifest.input_schema,
             "output_schema": manifest.output_schema,
             "metadata": manifest.metadata,
@@ -113,13 +109,12 @@ class ExportSource:
         return f"cpu/{str(self.handler.dtype).removeprefix('torch.')}"
 
 
-def _described(tensor: Tensor | None, axes: tuple[str, ...]) -> dict[str, Any] | None:
+def _described(tensor: Tensor | None, axes: Mapping[int, str]) -> dict[str, Any] | None:
     if tensor is None:
         return None
-    named = axes if len(axes) == 1 or tensor.ndim > 2 or not tensor.is_floating_point() else axes[:1]
     return {
         "dtype": str(tensor.dtype).removeprefix("torch."),
-        "shape": [*named, *tensor.shape[len(named) :]],
+        "shape": [axes.get(axis, length) for axis, length in enumerate(tensor.shape)],
     }
 
 

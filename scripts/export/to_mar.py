@@ -16,7 +16,6 @@ from importlib.metadata import requires
 from pathlib import Path
 
 from handlers.golden import GOLDEN_FILE
-from scripts.errors import ExportError
 from scripts.export import mar_handler, to_torchscript
 from scripts.export.source import ExportSource
 from scripts.export.verification import module_problems
@@ -43,14 +42,7 @@ assert handlers.__file__.startswith(sys.argv[1]), handlers.__file__
 
 
 def write(source: ExportSource, path: Path) -> None:
-    """Write the archive; raises ExportError for tasks whose handler needs the module's own code."""
-    if source.handler.reads_text:
-        raise ExportError(
-            f"{source.version.name} {source.version.version} cannot be exported as mar:",
-            [
-                f"task {source.version.manifest.task}: is not carried by archives; export it as onnx or torchscript"
-            ],
-        )
+    """Write the archive; raises ExportError for modules that cannot be recorded."""
     source.require_sample("mar")
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path, "w") as archive:
         module = Path(folder, "model.pt")
@@ -61,7 +53,7 @@ def write(source: ExportSource, path: Path) -> None:
         _add(archive, "statehouse.json", _as_json(about))
         _add(archive, GOLDEN_FILE, source.version.golden_path.read_bytes())
         _add(archive, HANDLER_FILE, Path(mar_handler.__file__).read_bytes())
-        _add(archive, "requirements.txt", "\n".join([*_requirements(), ""]).encode())
+        _add(archive, "requirements.txt", "\n".join([*_requirements(source.handler.reads_text), ""]).encode())
         for file in sorted(
             each for package in ("handlers", "models") for each in (ROOT / package).rglob("*.py")
         ):
@@ -102,12 +94,11 @@ def _manifest(source: ExportSource) -> dict[str, object]:
     }
 
 
-def _requirements() -> list[str]:
+def _requirements(reads_text: bool) -> list[str]:
     """Return this project's own ranges of what the archive's code needs."""
-    declared = [
-        each.partition(";")[0].strip() for each in requires("statehouse") or () if "extra ==" not in each
-    ]
-    return sorted(each for each in declared if re.split(r"[^\w-]", each)[0].lower() in _NEEDED)
+    needed = _NEEDED | {"tokenizers"} if reads_text else _NEEDED
+    declared = {each.partition(";")[0].strip() for each in requires("statehouse") or ()}
+    return sorted(each for each in declared if re.split(r"[^\w-]", each)[0].lower() in needed)
 
 
 def _as_json(value: object) -> bytes:

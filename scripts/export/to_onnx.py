@@ -34,7 +34,9 @@ def write(source: ExportSource, path: Path) -> None:
             source.module,
             (rows,),
             dynamo=True,
-            dynamic_shapes=({axis: torch.export.Dim(name) for axis, name in enumerate(source.axes)},),
+            dynamic_shapes=(
+                {axis: torch.export.Dim(name) for axis, name in source.handler.input_axes.items()},
+            ),
             input_names=["input"],
             output_names=["output"],
             verbose=False,

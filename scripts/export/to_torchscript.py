@@ -26,6 +26,7 @@ def write(source: ExportSource, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TracerWarning)  # golden examples and other batch sizes decide
         warnings.simplefilter("ignore", DeprecationWarning)  # for torch.export, which libtorch does not read
+        warnings.simplefilter("ignore", FutureWarning)  # a library's: of its modules every attribute is read
         traced: Any = torch.jit.trace(source.module, rows, check_trace=False)  # type: ignore[no-untyped-call]
         extra = {DESCRIPTION: description_json(source, "torchscript")}
         torch.jit.save(traced, str(path), _extra_files=extra)

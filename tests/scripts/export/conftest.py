@@ -1,4 +1,4 @@
-"""Published versions of each kind of task, small."""
+"""Published versions of each kind of task, small, or the smallest that torchvision has."""
 
 from __future__ import annotations
 
@@ -14,6 +14,16 @@ TENSOR = {"input_size": 4, "hidden_size": 3, "num_classes": 2}
 WORDS = ["[PAD]", "[UNK]", "red", "green", "the", "house", "is"]
 TEXT = {"vocabulary_size": len(WORDS), "embedding_size": 4, "output_size": 2}
 TEXTS = ["red", "the green house is red", "the house"]  # of several lengths
+BERT = {
+    "model_type": "bert",
+    "vocab_size": len(WORDS),
+    "hidden_size": 8,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 8,
+    "max_position_embeddings": 8,
+    "num_labels": 3,
+}
 
 
 def tokenizer() -> str:
@@ -28,17 +38,21 @@ def tokenizer() -> str:
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
-    """A store with pets (images), prices (a regression with a category), numbers (tensors) and colours (texts)."""
+    """A store with pets (images), prices (a regression with a category), numbers (tensors), parts (of images), and
+    of texts colours (their classes), places (their tokens') and vectors."""
     import torch
 
     from models import (
         CategoricalFeature,
+        EmbeddingTask,
         Example,
         ImageClassificationTask,
+        ImageSegmentationTask,
         NumericFeature,
         TabularTask,
         TensorTask,
         TextClassificationTask,
+        TokenClassificationTask,
         build_model,
         save_checkpoint,
     )
@@ -68,11 +82,22 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
         "pets": ("convnet", IMAGE, pets),
         "prices": ("mlp", TABLE, prices),
         "numbers": ("simple_net", TENSOR, TensorTask()),
+        "parts": (
+            "torchvision:lraspp_mobilenet_v3_large",
+            {"num_classes": 3},
+            ImageSegmentationTask(labels=["background", "cat", "cup"], resize=64),
+        ),
         "colours": (
             "text_bag",
             TEXT,
             TextClassificationTask(tokenizer=tokenizer(), max_tokens=8, labels=["no", "yes"]),
         ),
+        "places": (
+            "transformers:AutoModelForTokenClassification",
+            BERT,
+            TokenClassificationTask(tokenizer=tokenizer(), max_tokens=8, labels=["O", "B-CITY", "I-CITY"]),
+        ),
+        "vectors": ("text_bag", TEXT, EmbeddingTask(tokenizer=tokenizer(), max_tokens=8, pooling="none")),
     }
     texts = [Example(content_type="text/plain", body=text.encode()) for text in TEXTS]
     store = LocalStore(folder / "model_store")
@@ -80,7 +105,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
         torch.manual_seed(1)
         path = folder / f"{name}.pt"
         module = build_model(architecture, config)
-        examples = texts if name == "colours" else []
+        examples = texts if name in ("colours", "places", "vectors") else []
         save_checkpoint(path, module, architecture=architecture, config=config, task=task, examples=examples)
         publish(Path(path), store=store, name=name, version="1.0")
     return store
