@@ -35,6 +35,7 @@ from benchmarks.hostile_clients import (
     request_of,
     send_and_read,
 )
+from benchmarks.processes import end_in_order
 from benchmarks.swaps import Deployment, vector
 from scripts.load_test import LoadPlan, LoadResult, OpenLoop, run
 
@@ -138,6 +139,7 @@ def row_of(name: str, url: str, options: argparse.Namespace, pool: ProcessPoolEx
 
 def main() -> None:
     """Measure and print."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10, help="of load, with and without")
     parser.add_argument("--rounds", type=int, default=3)

@@ -23,7 +23,7 @@ from benchmarks import ledger, versions_loaded
 from benchmarks.limits_table import print_limits
 from benchmarks.load import default_generator
 from benchmarks.pairs import Say
-from benchmarks.processes import ROOT, PeerUnavailableError, bench_python
+from benchmarks.processes import ROOT, PeerUnavailableError, bench_python, end_in_order
 from benchmarks.table import print_comparisons
 from benchmarks.workload_figures import PEERS, Found, Plan, measure_workload
 
@@ -34,6 +34,7 @@ PLOTTED = (1, 2, 4, 8, 16, 32, 64)
 
 def main() -> None:
     """Measure and print."""
+    end_in_order()
     options = _parse()
     progress, console = Console(stderr=True), Console(width=150)
 

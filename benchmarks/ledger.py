@@ -26,6 +26,7 @@ from rich.table import Table
 
 from benchmarks.load import Target
 from benchmarks.peers.statehouse import Statehouse
+from benchmarks.processes import end_in_order
 from benchmarks.workloads import Form, Workload, make
 from handlers.base import CheckpointHandler
 from handlers.request import Request
@@ -153,6 +154,7 @@ def _timed(step: Step) -> float:
 
 def main() -> None:
     """Measure and print."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=500, help="per step and round")

@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.load import Target, measure, warm_up
+from benchmarks.processes import end_in_order
 from benchmarks.swaps import SMALL, STATEHOUSE
 from models import TensorTask, build_model, save_checkpoint
 
@@ -163,6 +164,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Run it."""
+    end_in_order()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

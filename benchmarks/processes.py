@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,11 @@ LOG_TAIL_BYTES = 1500
 
 class PeerUnavailableError(Exception):
     """A peer cannot be run on this machine; the message says why."""
+
+
+def end_in_order() -> None:
+    """Let SIGTERM end this benchmark as Ctrl-C does: what it started is stopped."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def bench_python(*packages: str) -> str:

@@ -33,6 +33,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_sample_images
 
+from benchmarks.processes import end_in_order
 from benchmarks.stock_torchserve import PHOTO as STOCK_PHOTO
 from benchmarks.stock_torchserve import StockTorchServe
 from models import ImageClassificationTask, TensorTask, build_model, save_checkpoint
@@ -87,10 +88,9 @@ class Deployment:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        """Serve version 1.0 of both; yield the front's URL."""
+        """Serve version 1.0 of both, with the settings of any new name; yield the front's URL."""
         listen = {"front": "127.0.0.1:0", "reader": "127.0.0.1:0", "grpc": "127.0.0.1:0"}
-        models = {name: {"default": "1.0", "versions": {"1.0": {}}} for name in ("small", "photo")}
-        (self.folder / "deployment.yaml").write_text(yaml.safe_dump({"listen": listen, "models": models}))
+        (self.folder / "deployment.yaml").write_text(yaml.safe_dump({"listen": listen}))
         process = subprocess.Popen(
             [STATEHOUSE, "serve", "--json"],
             cwd=self.folder,
@@ -103,6 +103,8 @@ class Deployment:
         while "front" not in text or "}" not in text:
             text += process.stdout.readline().decode()
         try:
+            for name in ("small", "photo"):
+                self.run("swap", name, "1.0")
             yield decoder.raw_decode(text)[0]["front"]
         finally:
             process.terminate()
@@ -315,6 +317,7 @@ def print_rows(rows: list[Row], console: Console) -> None:
 
 def main() -> None:
     """Measure and print."""
+    end_in_order()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--swaps", type=int, default=20, help="how many under each load")
     parser.add_argument("--json", type=Path, help="write the figures here as well")

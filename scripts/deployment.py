@@ -189,18 +189,19 @@ def deployment_from_store(
     versions: Iterable[NamedVersion],
     *,
     model_store: str = "model_store",
-    settings_of: Callable[[int], VersionSettings] = lambda count: VersionSettings(),
+    settings_of: Callable[[NamedVersion, int], VersionSettings] = lambda version, count: VersionSettings(),
 ) -> Deployment:
     """Return the deployment that loads the highest version of each name and makes it the default.
 
-    ``model_store`` is written into it as given; ``settings_of`` says the settings of so many versions.
+    ``model_store`` is written into it as given; ``settings_of`` says the settings of one version of so many.
     """
     ascending = sorted(versions, key=lambda found: version_order(found.version))
-    highest = {found.name: found.version for found in ascending}
-    settings = settings_of(len(highest))
+    highest = {found.name: found for found in ascending}
     models = {
-        name: ModelDeployment(default=version, versions={version: settings})
-        for name, version in sorted(highest.items())
+        name: ModelDeployment(
+            default=found.version, versions={found.version: settings_of(found, len(highest))}
+        )
+        for name, found in sorted(highest.items())
     }
     return Deployment(model_store=model_store, models=models)
 

@@ -87,6 +87,9 @@ class VersionManifest(_Part):
     checkpoint: CheckpointFile
     files: dict[str, FileRecord]
     parameter_count: int = Field(ge=0)
+    macs_per_row: int | None = Field(
+        default=None, ge=0
+    )  # multiply-accumulates; versions of before say nothing
     dtypes: list[str]
     labels: list[str] | None
     input_schema: JsonObject

@@ -1,4 +1,4 @@
-"""What workers take: would one more version fit, and in how many lanes? Estimates on the safe side."""
+"""What workers take, and whether one more version would fit. Estimates on the safe side."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from scripts.available_memory import available_bytes
-from scripts.deployment import ONE_LANE, VersionSettings
+from scripts.deployment import VersionSettings
 from scripts.errors import NotEnoughMemoryError
 from scripts.supervisor import Supervisor
 
@@ -14,7 +14,6 @@ from scripts.supervisor import Supervisor
 WORKER_BYTES = 96 << 20
 # Weights are mapped and shared between workers on a CPU; activations and the like come on top.
 WEIGHTS_FACTOR = 1.5
-GPU = Path("/dev/nvidiactl")
 
 
 STOP_FIRST = "Stop the old version first with --replace (its requests wait meanwhile), retire another"
@@ -35,19 +34,6 @@ def refuse_if_too_large(
             f"{weights >> 20:,} MiB of weights), and {max(free, 0) >> 20:,} MiB are free. {hint}, "
             "or give it fewer workers."
         )
-
-
-def default_settings(versions: int, keep_free_bytes: int) -> VersionSettings:
-    """Return the settings of so many versions that nobody has chosen any for.
-
-    Lanes where all their workers fit into half of what is free; one each where they do not, and on a GPU, which
-    every worker would fill with weights of its own.
-    """
-    settings = VersionSettings()
-    needed = versions * settings.total_workers * WORKER_BYTES
-    if GPU.exists() or needed > (available_bytes() - keep_free_bytes) / 2:
-        return settings.model_copy(update={"lanes": ONE_LANE})
-    return settings
 
 
 def memory_of(process_ids: Iterable[int | None]) -> int:

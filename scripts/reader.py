@@ -225,6 +225,7 @@ def _description(loaded: LoadedVersion) -> dict[str, Any]:
             "task",
             "task_config",
             "parameter_count",
+            "macs_per_row",
             "dtypes",
             "labels",
             "input_schema",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from models.errors import StatehouseError
 from scripts.change import Change, undo_desired
+from scripts.default_settings import default_settings
 from scripts.deployment import Deployment, VersionSettings
 from scripts.desired import holds, settings_for, with_default, without
 from scripts.drain import drain
@@ -17,7 +18,7 @@ from scripts.fetching import fetch
 from scripts.golden_requests import send_golden_requests
 from scripts.judge import Limits
 from scripts.loaded_version import LoadedVersion, VersionState
-from scripts.memory import default_settings, refuse_if_too_large
+from scripts.memory import refuse_if_too_large
 from scripts.observe import canary, observe_before, watch
 from scripts.shadow import ShadowOptions, shadow
 
@@ -138,10 +139,12 @@ async def bring_up(
 ) -> LoadedVersion:
     """Load a version until its workers have proved themselves; nothing of it is left when it cannot."""
     supervisor, name = change.supervisor, change.name
+    await _fetch(change, version)
     settings = settings or settings_for(supervisor.deployment, name, version)
     if settings is None:
-        settings = default_settings(1, supervisor.deployment.limits.keep_free_bytes)
-    await _fetch(change, version)
+        manifest = supervisor.store.get(name, version).manifest
+        keep_free_bytes = supervisor.deployment.limits.keep_free_bytes
+        settings = default_settings(manifest, versions=1, keep_free_bytes=keep_free_bytes)
     change.entry["to"] = change.described(version)
     if check_memory:
         refuse_if_too_large(supervisor, name, version, settings)

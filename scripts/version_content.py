@@ -15,8 +15,12 @@ import torch
 from safetensors import SafetensorError
 
 from handlers.golden import GOLDEN_FILE, Golden, write_golden
+from handlers.payload import decode
+from handlers.request import Request
 from models.architecture import get_architecture
 from models.checkpoint import Checkpoint, CheckpointHeader, save_checkpoint
+from models.example import Example
+from models.macs import count_macs
 from scripts import __version__
 from scripts.manifest import (
     MANIFEST_FILE,
@@ -105,6 +109,7 @@ def describe_version(
         checkpoint=cast("CheckpointFile", header.path.name),  # the manifest sees to it
         files={name: _record(folder / name) for name in (*(file.name for file in header.files), GOLDEN_FILE)},
         parameter_count=sum(parameter.numel() for parameter in handler.module.parameters()),
+        macs_per_row=_macs_per_row(handler, golden.examples[0]),
         dtypes=sorted({tensor.dtype for tensor in header.tensors.values()}),
         labels=getattr(header.task, "labels", None),
         input_schema=handler.input_schema(),
@@ -120,6 +125,12 @@ def describe_version(
             statehouse=__version__, torch=str(torch.__version__), python=platform.python_version()
         ),
     )
+
+
+def _macs_per_row(handler: Handler, example: Example) -> int:
+    request = Request(example.body, example.content_type)
+    rows = len(decode(request, handler).rows)
+    return count_macs(handler.module, lambda: handler.answer([request])) // rows
 
 
 def _record(path: Path) -> FileRecord:

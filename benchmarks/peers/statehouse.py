@@ -23,13 +23,16 @@ ANY_PORT = "127.0.0.1:0"
 
 
 class Statehouse:
-    """A deployment in a folder of its own. ``versions``: how many are loaded of which one is asked."""
+    """A deployment in a folder of its own; without ``settings`` the version gets those of any new name.
+
+    ``versions``: how many are loaded, with settings, of which one is asked.
+    """
 
     name = "statehouse"
 
     def __init__(self, versions: int = 1, settings: dict[str, Any] | None = None) -> None:
         self._versions = [f"1.{number}" for number in range(versions)]
-        self._settings = settings or {}
+        self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = Path()
         self.front = ""
@@ -38,18 +41,18 @@ class Statehouse:
         """Publish and serve."""
         self.workload, self.folder = workload, folder
         listen = {"front": ANY_PORT, "reader": ANY_PORT, "grpc": ANY_PORT}
-        # Copies: what is the same object twice becomes an anchor in YAML, which a deployment may not have.
-        versions = {version: deepcopy(self._settings) for version in self._versions}
-        deployment = {
-            "architectures": [OWN_ARCHITECTURES],
-            "listen": listen,
-            "models": {workload.name: {"default": VERSION, "versions": versions}},
-        }
+        deployment: dict[str, Any] = {"architectures": [OWN_ARCHITECTURES], "listen": listen}
+        if self._settings is not None:
+            # Copies: what is the same object twice becomes an anchor in YAML, which a deployment may not have.
+            versions = {version: deepcopy(self._settings) for version in self._versions}
+            deployment["models"] = {workload.name: {"default": VERSION, "versions": versions}}
         (folder / "model_store").mkdir(exist_ok=True)
         for version in self._versions:
             self._publish(workload, version)
         (folder / "deployment.yaml").write_text(yaml.safe_dump(deployment))
         self._serve()
+        if self._settings is None:
+            self.run("swap", workload.name, VERSION)
 
     def stop(self) -> None:
         """End it; it drains."""

@@ -197,7 +197,9 @@ def _shown(value: Any) -> str:  # noqa: ANN401 - any plain data
 def _parameters(facts: dict[str, Any]) -> list[str]:
     if facts.get("parameter_count") is None:
         return []
-    return [f"{facts['parameter_count']:,}, {', '.join(facts.get('dtypes') or ['none'])}"]
+    macs = facts.get("macs_per_row")
+    work = [] if macs is None else [f"about {macs:,} multiply-accumulates per row"]
+    return [", ".join([f"{facts['parameter_count']:,}", *(facts.get("dtypes") or ["none"]), *work])]
 
 
 def _training(facts: dict[str, Any]) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.available_cores import available_cores
 from scripts.control import ControlClient
 from scripts.deployment import VersionSettings
 from scripts.errors import CommandError
@@ -50,7 +50,7 @@ class TuneOptions:
     def space(self) -> Space:
         """What may be tried on this machine."""
         connections = tuple(load.connections for load in self.loads if isinstance(load, ClosedLoop))
-        return Space(len(os.sched_getaffinity(0)), connections, self.batch_sizes, self.delays_ms)
+        return Space(available_cores(), connections, self.batch_sizes, self.delays_ms)
 
 
 def tune(name: str, options: TuneOptions, *, deployment_file: Path, shown: bool) -> TuneResult:

@@ -17,7 +17,10 @@ import pytest
 import torch
 from torch import nn
 
+from scripts.available_cores import available_cores
+from scripts.default_settings import MOST_WORKERS
 from scripts.runtime import RuntimeFolder
+from scripts.serve import deployment_to_serve
 from scripts.steps import Step
 from tests.e2e.conftest import publish
 from tests.e2e.server import STATEHOUSE, Server
@@ -307,11 +310,33 @@ def test_a_deployment_is_made_of_the_highest_versions(
     server = make_server()
     for version in ("1.9", "1.10"):
         publish_tutorial(server, tutorial, version)
-    from scripts.serve import deployment_to_serve
-
     (server.store / "stray").mkdir()
     steps: list[Step] = []
     deployment = deployment_to_serve(server.deployment_file, steps.append)
     assert [step.state for step in steps] == ["failed", "done"]
     assert deployment.models["tutorial"].default == "1.10"
     assert server.read_deployment()["models"]["tutorial"]["versions"].keys() == {"1.10"}
+
+
+def test_what_computes_much_gets_a_worker_per_core(make_server: Callable[[], Server], tutorial: Path) -> None:
+    """Chosen when a first deployment is made, and when a name is swapped to for the first time."""
+    server = make_server()
+    sizes = {"input_size": 2500, "hidden_size": 2500, "num_classes": 2}
+    large = server.folder / "large.pt"
+    torch.save({"model_state_dict": SimpleNet(**sizes).state_dict(), "model_config": sizes}, large)
+    publish(server, large, "large", "1.0", "--architecture", "simple_net", "--task", "tensor")
+    publish_tutorial(server, tutorial, "1.0")
+    deployment_to_serve(server.deployment_file, lambda step: None)
+    server.write_deployment(models=server.read_deployment()["models"])
+    server.start()
+    publish(server, large, "another", "1.0", "--architecture", "simple_net", "--task", "tensor")
+    server.run("swap", "another", "1.0")
+    models = server.read_deployment()["models"]
+    light, heavy, swapped = (models[name]["versions"]["1.0"] for name in ("tutorial", "large", "another"))
+    assert heavy == swapped
+    assert heavy["workers"] == min(available_cores(), MOST_WORKERS)
+    assert [lane["batch_size"] for lane in heavy["lanes"]] == [1, 4]
+    assert [lane["batch_size"] for lane in light["lanes"]] == [1, 4, 8, 32]
+    rows = {"inputs": [0.5] * 2500}
+    answers = {server.client.post(f"/predictions/{name}", json=rows).text for name in ("large", "another")}
+    assert len(answers) == 1

@@ -121,6 +121,7 @@ def test_the_manifest_says_what_it_is(publish_net, save_net):
     assert (manifest.architecture, manifest.config) == ("simple_net", SIMPLE_NET)
     assert (manifest.task, manifest.labels, manifest.dtypes) == ("tensor", None, ["float32"])
     assert manifest.parameter_count == 4 * 3 + 3 + 3 * 2 + 2
+    assert manifest.macs_per_row == 4 * 3 + 3 * 2
     assert manifest.metadata["accuracy"] == 0.5
     assert manifest.architecture_source_digest == get_architecture("simple_net").source_digest
     assert manifest.built_by.torch == torch.__version__
