@@ -24,7 +24,7 @@ TASK_CLASSES = {
     "embedding": "AutoModel",
     "token_classification": "AutoModelForTokenClassification",
 }
-# Position numbers of these begin after the padding's id, so that many fewer tokens have one.
+# Position numbers of these begin after the padding's id, so that many fewer tokens have one; it is 1 unless said.
 OFFSET_POSITIONS = frozenset(
     {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet"}
 )
@@ -133,19 +133,24 @@ def _text_fields(reader: _Reader, config: dict[str, Any]) -> dict[str, Any]:
         reader.problems.append(
             "sentence_bert_config.json: do_lower_case is true; expected a tokenizer that lower-cases by itself"
         )
-    pad_token_id = config.get("pad_token_id")
     return {
         "tokenizer": tokenizer,
         "max_tokens": _max_tokens(config, sentence, reader.json("tokenizer_config.json")),
-        "pad_token_id": pad_token_id if isinstance(pad_token_id, int) else 0,
+        "pad_token_id": _pad_token_id(config),
     }
+
+
+def _pad_token_id(config: dict[str, Any]) -> int:
+    said = config.get("pad_token_id")
+    return said if isinstance(said, int) else int(config.get("model_type") in OFFSET_POSITIONS)
 
 
 def _max_tokens(config: dict[str, Any], sentence: dict[str, Any], tokenizer: dict[str, Any]) -> int:
     """Return the least that any of the files allows; a tokenizer without a bound says 10³⁰."""
     positions = config.get("max_position_embeddings")
     if isinstance(positions, int) and config.get("model_type") in OFFSET_POSITIONS:
-        positions -= (config.get("pad_token_id") or 0) + 1
+        # MPNet's is 1 whatever the config says.
+        positions -= 1 + (1 if config["model_type"] == "mpnet" else _pad_token_id(config))
     bounds = [positions, sentence.get("max_seq_length"), tokenizer.get("model_max_length")]
     known = [bound for bound in bounds if isinstance(bound, int) and 0 < bound <= MAX_TOKENS]
     return min(known, default=DEFAULT_TOKENS)

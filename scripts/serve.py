@@ -12,16 +12,17 @@ from typing import TypeVar
 
 from scripts.architecture_modules import refuse_missing_modules
 from scripts.control_server import control_app
-from scripts.deployment import Deployment, Limits, deployment_from_store, read_deployment, write_deployment
+from scripts.default_settings import default_settings
+from scripts.deployment import Deployment, deployment_from_store, read_deployment, write_deployment
 from scripts.errors import ArgumentError, DeploymentNotFoundError, StoreAddressError
 from scripts.healing import Healer
 from scripts.interrupted import Interrupted, close_interrupted, settle_interrupted
 from scripts.local_http import LocalServer, unix_listener
-from scripts.memory import default_settings
+from scripts.manifest import VersionManifest
 from scripts.reader import reader_app
 from scripts.runtime import RuntimeFolder, SupervisorLock
 from scripts.steps import Report, Step
-from scripts.store import open_store
+from scripts.store import ModelStore, NamedVersion, PublishedVersion, open_store
 from scripts.store.address import check_address, is_remote
 from scripts.supervisor import Supervisor
 
@@ -39,26 +40,41 @@ def deployment_to_serve(file: Path, report: Report, store: str | None = None) ->
     except DeploymentNotFoundError:
         address = _address(store) if store else Deployment().model_store
         empty = Deployment.model_validate({"model_store": address})
-        found = open_store(empty.store_address(file), max_cache_bytes=empty.limits.max_cache_bytes).scan()
+        models = open_store(empty.store_address(file), max_cache_bytes=empty.limits.max_cache_bytes)
+        found = models.scan()
         for refused in found.refused:
             report(Step("store", str(refused), state="failed"))
-        keep_free_bytes = Limits().keep_free_bytes
         deployment = deployment_from_store(
             found.versions,
             model_store=address,
-            settings_of=lambda count: default_settings(count, keep_free_bytes),
+            settings_of=lambda version, count: default_settings(
+                _manifest_of(models, version), versions=count, keep_free_bytes=empty.limits.keep_free_bytes
+            ),
         )
         write_deployment(file, deployment)
         report(Step("deployment", f"{file} made of the highest version of each name"))
         return deployment
-    if store and Deployment(model_store=_address(store)).store_address(file) != deployment.store_address(
-        file
-    ):
-        raise ArgumentError(
-            f"{file} says model_store: {deployment.model_store}, and --store says {store}. Leave --store out, "
-            "change the file, or name another with --deployment."
-        )
+    if store:
+        _refuse_another(deployment, file, store)
     return deployment
+
+
+def _manifest_of(store: ModelStore, found: NamedVersion) -> VersionManifest | None:
+    return found.manifest if isinstance(found, PublishedVersion) else store.find(found.name, found.version)
+
+
+def _refuse_another(deployment: Deployment, file: Path, store: str) -> None:
+    own = deployment.store_address(file)
+    if Deployment(model_store=_address(store)).store_address(file) == own:
+        return
+    written = "model_store" in deployment.model_fields_set
+    said = (
+        f"says model_store: {deployment.model_store}" if written else f"names no model_store, so it is {own}"
+    )
+    raise ArgumentError(
+        f"{file} {said}, and --store says {store}. Leave --store out, change the file, or name another "
+        "with --deployment."
+    )
 
 
 def _address(store: str) -> str:

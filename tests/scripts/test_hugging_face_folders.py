@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import tokenizers
@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from models import load_checkpoint
 from models.errors import StatehouseError
 from models.hugging_face import is_hugging_face_folder
-from models.libraries.transformers import transformers
+from models.libraries.transformers import ModelType, transformers
 from models.ties import tied_names
 from scripts.errors import PublishError
 from scripts.inspection import inspect
@@ -99,6 +99,36 @@ def test_a_folder_is_published_with_a_task_alone(make_folder: MakeFolder, publis
     assert answer["embedding"] == pytest.approx((mean / mean.norm()).tolist(), abs=1e-5)
     assert version.manifest.task_config["max_tokens"] == 24
     assert version.manifest.architecture_library == f"transformers {transformers.__version__}"
+
+
+# What a small one of each type has besides SIZES.
+ENCODERS: dict[str, dict[str, int]] = {model_type: {} for model_type in get_args(ModelType)} | {
+    "albert": {"embedding_size": 16},
+    "convbert": {"embedding_size": 16, "head_ratio": 1},
+    "distilbert": {"dim": 16, "hidden_dim": 20, "n_layers": 1, "n_heads": 2},
+    "electra": {"embedding_size": 16},
+    "mobilebert": {"embedding_size": 16, "intra_bottleneck_size": 16, "true_hidden_size": 16},
+    "modernbert": dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 0),
+    "squeezebert": {"embedding_size": 16} | {
+        f"{part}_groups": 1 for part in ("q", "k", "v", "post_attention", "intermediate", "output")
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model_type", ENCODERS)
+@pytest.mark.parametrize("pad_token_id", [None, 0])
+def test_every_encoder_answers_as_the_library(
+    model_type: str, pad_token_id: int | None, tmp_path: Path, published: Publish
+) -> None:
+    torch.manual_seed(0)
+    said = {} if pad_token_id is None else {"pad_token_id": pad_token_id}
+    config = transformers.AutoConfig.for_model(model_type, **SIZES | ENCODERS[model_type] | said)
+    transformers.AutoModel.from_config(config).save_pretrained(tmp_path / "folder")
+    tokenizer().save(str(tmp_path / "folder" / "tokenizer.json"))
+    version = published(tmp_path / "folder")
+    answer, output = answers_as_the_library(version, tmp_path / "folder", "AutoModel")
+    mean = output.last_hidden_state[0].mean(0)
+    assert answer["embedding"] == pytest.approx((mean / mean.norm()).tolist(), abs=1e-5)
 
 
 def test_what_sentence_transformers_says_is_kept(make_folder: MakeFolder, published: Publish) -> None:

@@ -28,3 +28,8 @@ def test_a_deployment_that_says_another_store_is_not_overruled(tmp_path, monkeyp
     file.write_text("model_store: store")
     monkeypatch.chdir(tmp_path)
     assert deployment_to_serve(file, print, "store").model_store == "store"
+    file.write_text("models: {}")
+    own = tmp_path / "model_store"
+    with pytest.raises(ArgumentError, match=f"names no model_store, so it is {own}, and --store says other"):
+        deployment_to_serve(file, print, "other")
+    assert deployment_to_serve(file, print, str(own)).models == {}
