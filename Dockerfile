@@ -38,12 +38,13 @@ RUN groupadd --gid 10001 statehouse \
     && useradd --uid 10001 --gid statehouse --home-dir /var/lib/statehouse --no-create-home \
         --shell /usr/sbin/nologin statehouse \
     && install --directory --owner=statehouse --group=statehouse --mode=0750 /var/lib/statehouse \
-    && install --directory --mode=1777 /run/statehouse
+    && install --directory --mode=1777 /opt/statehouse/run
 COPY --from=build /opt/statehouse /opt/statehouse
-# All that is ever written: deployment, model store and history in the volume, sockets and the like in /run/statehouse.
+# All that is ever written: deployment, model store and history in the volume, sockets and the like in /opt/statehouse/run,
+# which is not in /run: podman mounts a folder of its own over that where the root is read-only.
 ENV PATH=/opt/statehouse/.venv/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/var/lib/statehouse \
-    XDG_RUNTIME_DIR=/run/statehouse TMPDIR=/run/statehouse \
+    XDG_RUNTIME_DIR=/opt/statehouse/run TMPDIR=/opt/statehouse/run \
     STATEHOUSE_DEPLOYMENT=/var/lib/statehouse/deployment.yaml \
     PYTHONDONTWRITEBYTECODE=1 \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility

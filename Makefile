@@ -12,6 +12,7 @@ TEST_PACKAGES += prometheus  # rules are tested by its promtool, the dashboard's
 TEST_PACKAGES += wrk         # clients that do not wait, for swaps at full load
 TEST_PACKAGES += chromium    # the console's tests look at its page
 TEST_PACKAGES += gcc libc6-dev    # the clock that a test sets
+TEST_PACKAGES += iproute2    # network namespaces of their own
 TEST_PACKAGES += podman runc mmdebstrap  # build and run the container: `make image-test`
 TEST_PACKAGES += $(if $(shell command -v npm),,npm)  # fetches the data of examples/train_spam.py and train_mnist.py
 

@@ -39,15 +39,21 @@ class RuntimeFolder:
     def create(self) -> None:
         """Make the folder, for its owner only.
 
-        Raises RuntimeFolderError when somebody else made it first, or when its path is too long
-        for a socket.
+        Raises RuntimeFolderError when it cannot be made, when somebody else made it first, or when its
+        path is too long for a socket.
         """
         if len(str(self.front_socket)) > MAX_SOCKET_PATH_LENGTH:
             raise RuntimeFolderError(
                 f"{self.front_socket} has {len(str(self.front_socket))} characters, but a socket's path may "
                 f"have at most {MAX_SOCKET_PATH_LENGTH}: set XDG_RUNTIME_DIR (or TMPDIR) to a shorter folder."
             )
-        self.path.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self.path.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise RuntimeFolderError(
+                f"{self.path} cannot be made: {error.strerror}. Let user {os.getuid()} write in {self.path.parent}, "
+                "or set XDG_RUNTIME_DIR (or TMPDIR) to a folder where it may."
+            ) from error
         found = self.path.lstat()
         private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
         if not private or found.st_uid != os.getuid():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.image.compose import Compose
 from tests.image.container import IMAGE, Container
 from tests.image.podman import Podman
 
@@ -17,19 +18,20 @@ ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / ".image-test"
 BASE = "statehouse-base"
 BASE_PACKAGES = "python3,python3-venv,ca-certificates"
+PROMETHEUS_PACKAGES = "prometheus,wget"
 CERTIFICATES = "/etc/ssl/certs"
 
 
-def make_base(podman: Podman) -> None:
-    """A small Debian in place of the base image that an ordinary build downloads."""
-    archive = KEPT / "base.tar"
+def make_debian(podman: Podman, name: str, packages: str, *changes: str) -> None:
+    """A small Debian in place of an image that is ordinarily downloaded."""
+    archive = KEPT / "debian.tar"
     made = subprocess.run(
-        ["mmdebstrap", "--variant=minbase", f"--include={BASE_PACKAGES}", "--dpkgopt=force-unsafe-io",
+        ["mmdebstrap", "--variant=minbase", f"--include={packages}", "--dpkgopt=force-unsafe-io",
          "bookworm", archive],
         capture_output=True, text=True,
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
-    podman("import", "--quiet", str(archive), BASE)
+    podman("import", "--quiet", *(f"--change={change}" for change in changes), str(archive), name)
     archive.unlink()
 
 
@@ -53,12 +55,23 @@ def podman() -> Podman:
 def image(podman: Podman) -> str:
     """The image of this checkout."""
     if not podman.has_image(BASE):
-        make_base(podman)
+        make_debian(podman, BASE, BASE_PACKAGES)
     podman(
         "build", "--isolation=chroot", "--network=host", "--format=docker", f"--tag={IMAGE}",
         f"--build-arg=BASE={BASE}", *packages_of_this_machine(), str(ROOT),
     )  # fmt: skip
     return IMAGE
+
+
+@pytest.fixture(scope="module")
+def compose(podman: Podman, image: str) -> Iterator[Compose]:
+    """The project of deploy/compose.yaml, not started; Debian's Prometheus has the ordinary image's name."""
+    project = Compose(podman)
+    name = f"localhost/{project.services['prometheus']['image']}"
+    if not podman.has_image(name):
+        make_debian(podman, name, PROMETHEUS_PACKAGES, 'ENTRYPOINT ["/usr/bin/prometheus"]')
+    yield project
+    project.end()
 
 
 @pytest.fixture(scope="module")

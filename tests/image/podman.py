@@ -1,9 +1,8 @@
-"""Podman with storage of its own, for root on Debian: what `make test-deps` installs, and nothing from a registry."""
+"""Podman with storage of its own, for root on Debian: what `make test-deps` installs, and no image from a registry."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -21,26 +20,25 @@ LONGEST_SECONDS = 1500
 
 
 class Podman:
-    """Images, volumes and containers below ``folder``."""
+    """Images, volumes and containers below ``folder``; ``program`` is a podman that knows them."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         configuration = folder / "containers.conf"
         configuration.write_text(CONFIGURATION)
-        self._command = ["podman", "--root", str(folder / "storage"), "--runroot", str(folder / "run")]
-        self._environment = os.environ | {"CONTAINERS_CONF": str(configuration)}
+        self.program = folder / "podman"
+        self.program.write_text(
+            f"#!/bin/sh\nexport CONTAINERS_CONF='{configuration}'\n"
+            f"exec podman --root '{folder}/storage' --runroot '{folder}/run' \"$@\"\n"
+        )
+        self.program.chmod(0o755)
 
     def __call__(
         self, *arguments: str, check: bool = True, text: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run one command; AssertionError with what it said when it fails, unless not to ``check``."""
         done = subprocess.run(
-            [*self._command, *arguments],
-            capture_output=True,
-            text=True,
-            input=text,
-            env=self._environment,
-            timeout=LONGEST_SECONDS,
+            [self.program, *arguments], capture_output=True, text=True, input=text, timeout=LONGEST_SECONDS
         )
         if check:
             said = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"

@@ -72,7 +72,16 @@ def test_the_image_is_small_and_says_how_it_runs(podman: Podman, image: str) -> 
 
 def test_nothing_of_this_checkout_but_what_runs_is_in_it(podman: Podman, image: str) -> None:
     found = podman.out("run", "--rm", "--entrypoint=ls", "--network=none", image, "-A", "/opt/statehouse")
-    kept = {".venv", "README.md", "config.properties", "handlers", "models", "pyproject.toml", "scripts"}
+    kept = {
+        ".venv",
+        "README.md",
+        "config.properties",
+        "handlers",
+        "models",
+        "pyproject.toml",
+        "run",
+        "scripts",
+    }
     assert {name for name in found.split() if not name.endswith(".egg-info")} == kept
 
 

@@ -44,6 +44,12 @@ def test_a_path_too_long_for_a_socket_is_refused_before_anything_is_made(tmp_pat
     assert not runtime.path.exists()
 
 
+def test_where_no_folder_can_be_made_it_says_what_to_do(short_folder: Path) -> None:
+    runtime = RuntimeFolder(short_folder / "absent" / "private")
+    with pytest.raises(RuntimeFolderError, match=r"private cannot be made: No such file.*XDG_RUNTIME_DIR"):
+        runtime.create()
+
+
 def test_what_an_earlier_run_left_goes_and_the_lock_stays(runtime: RuntimeFolder) -> None:
     runtime.create()
     with SupervisorLock(runtime):
