@@ -114,7 +114,7 @@ class CheckpointHandler(TaskSteps[TaskT]):
         `wrapped` says that `wrap` was applied to it before it was recorded.
         """
         self.device = device
-        self.module = (module if wrapped else self.wrap(module).eval()).to(device)
+        self.module = (module if wrapped else self.wrap(module)).eval().to(device)
         floating = (p.dtype for p in self.module.parameters() if p.is_floating_point())
         self.dtype = next(floating, torch.float32)
         self.configure(input_shape)

@@ -81,12 +81,13 @@ def import_library(model_folder: Path) -> None:
         if not of_a_library or f"models.libraries.{library}" in sys.modules:
             return
         priority.step_back()
-        importlib.import_module("models.libraries").find(architecture)
-        gc.freeze()
+        try:
+            importlib.import_module("models.libraries").find(architecture)
+            gc.freeze()
+        finally:
+            priority.take_normal_priority()
     except Exception as error:  # noqa: BLE001 - somebody's library may raise anything
         print(f"fork server: nothing is imported for {model_folder}: {error}", flush=True)
-    finally:
-        priority.take_normal_priority()
 
 
 def receive_order(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:

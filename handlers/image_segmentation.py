@@ -21,9 +21,8 @@ from handlers.schema import object_schema
 from handlers.segmentation_module import SegmentationModule
 from models.vision_task import ImageSegmentationTask
 
-Sized = tuple[
-    Tensor, int, int
-]  # what the module gets (3, height, width), and the image's own height and width
+# What the module gets (3, height, width), and the image's own height and width.
+Sized = tuple[Tensor, int, int]
 
 
 class ImageSegmentationHandler(ImageRowsHandler[ImageSegmentationTask]):

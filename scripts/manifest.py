@@ -87,9 +87,8 @@ class VersionManifest(_Part):
     checkpoint: CheckpointFile
     files: dict[str, FileRecord]
     parameter_count: int = Field(ge=0)
-    macs_per_row: int | None = Field(
-        default=None, ge=0
-    )  # multiply-accumulates; versions of before say nothing
+    # Multiply-accumulates; None where they could not be counted.
+    macs_per_row: int | None = Field(default=None, ge=0)
     dtypes: list[str]
     labels: list[str] | None
     input_schema: JsonObject

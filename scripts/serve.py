@@ -14,7 +14,7 @@ from scripts.architecture_modules import refuse_missing_modules
 from scripts.control_server import control_app
 from scripts.default_settings import default_settings
 from scripts.deployment import Deployment, deployment_from_store, read_deployment, write_deployment
-from scripts.errors import ArgumentError, DeploymentNotFoundError, StoreAddressError
+from scripts.errors import ArgumentError, DeploymentNotFoundError, StoreAddressError, StoreError
 from scripts.healing import Healer
 from scripts.interrupted import Interrupted, close_interrupted, settle_interrupted
 from scripts.local_http import LocalServer, unix_listener
@@ -48,7 +48,9 @@ def deployment_to_serve(file: Path, report: Report, store: str | None = None) ->
             found.versions,
             model_store=address,
             settings_of=lambda version, count: default_settings(
-                _manifest_of(models, version), versions=count, keep_free_bytes=empty.limits.keep_free_bytes
+                _manifest_of(models, version),
+                new_versions=count,
+                keep_free_bytes=empty.limits.keep_free_bytes,
             ),
         )
         write_deployment(file, deployment)
@@ -60,7 +62,13 @@ def deployment_to_serve(file: Path, report: Report, store: str | None = None) ->
 
 
 def _manifest_of(store: ModelStore, found: NamedVersion) -> VersionManifest | None:
-    return found.manifest if isinstance(found, PublishedVersion) else store.find(found.name, found.version)
+    if isinstance(found, PublishedVersion):
+        return found.manifest
+    with contextlib.suppress(
+        StoreError
+    ):  # what is wrong with it is told when it is loaded, and ends no other
+        return store.find(found.name, found.version)
+    return None
 
 
 def _refuse_another(deployment: Deployment, file: Path, store: str) -> None:

@@ -144,7 +144,7 @@ async def bring_up(
     if settings is None:
         manifest = supervisor.store.get(name, version).manifest
         keep_free_bytes = supervisor.deployment.limits.keep_free_bytes
-        settings = default_settings(manifest, versions=1, keep_free_bytes=keep_free_bytes)
+        settings = default_settings(manifest, new_versions=1, keep_free_bytes=keep_free_bytes)
     change.entry["to"] = change.described(version)
     if check_memory:
         refuse_if_too_large(supervisor, name, version, settings)

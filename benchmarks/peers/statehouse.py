@@ -32,6 +32,8 @@ class Statehouse:
 
     def __init__(self, versions: int = 1, settings: dict[str, Any] | None = None) -> None:
         self._versions = [f"1.{number}" for number in range(versions)]
+        if versions > 1 and settings is None:
+            raise ValueError(f"{versions} versions without settings; expected settings, or one version")
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self.folder = Path()

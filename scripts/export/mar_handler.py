@@ -35,7 +35,8 @@ class ExportedHandler:
         module = torch.jit.load(str(folder / "model.pt"), map_location=device).eval()  # type: ignore[no-untyped-call]
         shape = about["input_shape"]
         try:
-            self.handler.take(module, shape and tuple(shape), device, wrapped=True)
+            shape = None if shape is None else tuple(shape)
+            self.handler.take(module, shape, device, wrapped=True)
             self.handler.check_golden(read_golden(folder / "golden.json"))
         except StatehouseError as error:
             raise RuntimeError(str(error)) from error

@@ -97,8 +97,13 @@ def _manifest(source: ExportSource) -> dict[str, object]:
 def _requirements(reads_text: bool) -> list[str]:
     """Return this project's own ranges of what the archive's code needs."""
     needed = _NEEDED | {"tokenizers"} if reads_text else _NEEDED
-    declared = {each.partition(";")[0].strip() for each in requires("statehouse") or ()}
-    return sorted(each for each in declared if re.split(r"[^\w-]", each)[0].lower() in needed)
+    declared = [each.partition(";") for each in requires("statehouse") or ()]
+    chosen = {
+        each.strip()
+        for each, _, marker in declared
+        if "extra ==" not in marker or 'extra == "text"' in marker
+    }
+    return sorted(each for each in chosen if re.split(r"[^\w-]", each)[0].lower() in needed)
 
 
 def _as_json(value: object) -> bytes:

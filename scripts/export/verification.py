@@ -6,7 +6,7 @@ Imports torch: import it late.
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from handlers.errors import GoldenMismatchError
 from scripts.export.source import ExportSource
@@ -25,17 +25,24 @@ def module_problems(source: ExportSource, module: nn.Module) -> list[str]:
         problems += error.problems
     if source.sample is None:
         return problems
-    return problems + [problem for rows in CHECKED_ROWS if (problem := _batch_problem(source, module, rows))]
+    for rows in CHECKED_ROWS:
+        inputs = source.inputs(rows)
+        problems += _differences(source, module, inputs, f"{rows} rows at once")
+        for axis, name in source.handler.input_axes.items():
+            shorter = max(1, inputs.shape[axis] * 2 // 3)
+            if axis != 0:
+                where = f"{rows} rows at once with a {name} of {shorter}"
+                problems += _differences(source, module, inputs.narrow(axis, 0, shorter), where)
+    return problems
 
 
-def _batch_problem(source: ExportSource, module: nn.Module, rows: int) -> str | None:
+def _differences(source: ExportSource, module: nn.Module, inputs: Tensor, where: str) -> list[str]:
     near = source.golden.tolerances[source.tolerance_key]
-    inputs = source.inputs(rows)
     with torch.inference_mode():
         expected = source.module(inputs)
         try:
             torch.testing.assert_close(module(inputs), expected, rtol=near, atol=near)
         except Exception as error:  # noqa: BLE001 - a runtime of another make may raise anything
             said = " ".join(str(error).split())[:200]
-            return f"{rows} rows at once: {type(error).__name__}: {said}"
-    return None
+            return [f"{where}: {type(error).__name__}: {said}"]
+    return []

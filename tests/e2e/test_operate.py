@@ -17,11 +17,14 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.available_cores import available_cores
-from scripts.default_settings import MOST_WORKERS
+from handlers.images import make_png
+from models import ImageClassificationTask, build_model, save_checkpoint
+from scripts.default_settings import GPU, default_settings, is_heavy
+from scripts.deployment import Limits, VersionSettings
 from scripts.runtime import RuntimeFolder
 from scripts.serve import deployment_to_serve
 from scripts.steps import Step
+from scripts.store.folder import read_folder
 from tests.e2e.conftest import publish
 from tests.e2e.server import STATEHOUSE, Server
 from tests.scripts.test_child_process import ends_soon
@@ -318,25 +321,32 @@ def test_a_deployment_is_made_of_the_highest_versions(
     assert server.read_deployment()["models"]["tutorial"]["versions"].keys() == {"1.10"}
 
 
-def test_what_computes_much_gets_a_worker_per_core(make_server: Callable[[], Server], tutorial: Path) -> None:
+@pytest.mark.skipif(GPU.exists(), reason="every new name has one lane where there is a GPU")
+def test_what_computes_much_gets_other_settings(make_server: Callable[[], Server], tutorial: Path) -> None:
     """Chosen when a first deployment is made, and when a name is swapped to for the first time."""
     server = make_server()
-    sizes = {"input_size": 2500, "hidden_size": 2500, "num_classes": 2}
-    large = server.folder / "large.pt"
-    torch.save({"model_state_dict": SimpleNet(**sizes).state_dict(), "model_config": sizes}, large)
-    publish(server, large, "large", "1.0", "--architecture", "simple_net", "--task", "tensor")
+    config = {"in_channels": 3, "height": 64, "width": 64, "num_classes": 2, "channels": [16, 32]}
+    task = ImageClassificationTask(
+        labels=["cat", "dog"], height=64, width=64, mode="rgb", mean=[0.5] * 3, std=[0.5] * 3
+    )
+    file = server.folder / "pets.pt"
+    save_checkpoint(file, build_model("convnet", config), architecture="convnet", config=config, task=task)
+    publish(server, file, "pets", "1.0")
     publish_tutorial(server, tutorial, "1.0")
     deployment_to_serve(server.deployment_file, lambda step: None)
     server.write_deployment(models=server.read_deployment()["models"])
     server.start()
-    publish(server, large, "another", "1.0", "--architecture", "simple_net", "--task", "tensor")
-    server.run("swap", "another", "1.0")
+    publish(server, file, "others", "1.0")
+    server.run("swap", "others", "1.0")
+
+    manifest = read_folder(server.store / "pets-1.0").manifest
+    assert is_heavy(manifest)
+    chosen = default_settings(manifest, new_versions=1, keep_free_bytes=Limits().keep_free_bytes)
     models = server.read_deployment()["models"]
-    light, heavy, swapped = (models[name]["versions"]["1.0"] for name in ("tutorial", "large", "another"))
-    assert heavy == swapped
-    assert heavy["workers"] == min(available_cores(), MOST_WORKERS)
-    assert [lane["batch_size"] for lane in heavy["lanes"]] == [1, 4]
-    assert [lane["batch_size"] for lane in light["lanes"]] == [1, 4, 8, 32]
-    rows = {"inputs": [0.5] * 2500}
-    answers = {server.client.post(f"/predictions/{name}", json=rows).text for name in ("large", "another")}
-    assert len(answers) == 1
+    for name in ("pets", "others"):
+        assert VersionSettings.model_validate(models[name]["versions"]["1.0"]).lanes == chosen.lanes
+    assert models["tutorial"]["versions"]["1.0"]["lanes"] != models["pets"]["versions"]["1.0"]["lanes"]
+    picture = make_png(0, task)
+    answers = [server.client.post(f"/predictions/{name}", content=picture) for name in ("pets", "others")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json()

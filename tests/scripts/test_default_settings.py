@@ -1,59 +1,84 @@
 """Which settings a version gets that nobody has chosen any for."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from scripts import default_settings as module
-from scripts.default_settings import HEAVY_MACS, default_settings
+from scripts.default_settings import HEAVY_MACS, HEAVY_WORKER_BYTES, default_settings
 from scripts.deployment import ONE_LANE, VersionSettings
+from scripts.manifest import FileRecord
 from scripts.memory import WORKER_BYTES
+from scripts.store.folder import read_folder
 
-FREE = 7 * WORKER_BYTES  # that nobody may take
+FREE = 7 << 30  # that nobody may take
+ONE = VersionSettings(lanes=ONE_LANE)
 
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """Four cores, room for so many workers, and no GPU."""
+    """Four cores, so much memory for workers, and no GPU."""
 
-    def make(room, *, cores=4, gpu=False):
+    def make(room_bytes=64 << 30, *, cores=4, gpu=False):
         monkeypatch.setattr(module, "available_cores", lambda: cores)
-        monkeypatch.setattr(module, "available_bytes", lambda: 2 * room * WORKER_BYTES + FREE)
+        monkeypatch.setattr(module, "available_bytes", lambda: 2 * room_bytes + FREE)
         monkeypatch.setattr(module, "GPU", tmp_path if gpu else tmp_path / "absent")
 
     return make
 
 
-def chosen(macs, versions=1):
-    manifest = None if macs == "unknown" else SimpleNamespace(macs_per_row=macs)
-    return default_settings(manifest, versions=versions, keep_free_bytes=FREE)
+@pytest.fixture
+def chosen(make_version):
+    """What a version gets that computes so much."""
+    published = read_folder(make_version("digits", "1.0")).manifest
+
+    def choose(macs, *, versions=1, parameters=20, weights_bytes=0):
+        files = published.files | {"checkpoint.pt": FileRecord(sha256="0" * 64, size_bytes=weights_bytes)}
+        changed = {"macs_per_row": macs, "parameter_count": parameters, "files": files}
+        manifest = published.model_copy(update=changed)
+        return default_settings(manifest, new_versions=versions, keep_free_bytes=FREE)
+
+    return choose
 
 
-@pytest.mark.parametrize("macs", ["unknown", None, 0, HEAVY_MACS - 1])
-def test_light_modules_get_lanes(machine, macs):
-    machine(room=4)
+@pytest.mark.parametrize("macs", [None, 0, HEAVY_MACS - 1])
+def test_light_modules_get_lanes(machine, chosen, macs):
+    machine(room_bytes=4 * WORKER_BYTES)
     assert chosen(macs) == VersionSettings()
 
 
-def test_heavy_modules_get_a_worker_per_core(machine):
-    machine(room=100)
+def test_so_do_those_of_which_nothing_is_known(machine):
+    machine()
+    assert default_settings(None, new_versions=1, keep_free_bytes=FREE) == VersionSettings()
+
+
+def test_and_those_that_use_each_weight_once_which_gain_by_batches(machine, chosen):
+    machine()
+    assert chosen(HEAVY_MACS, parameters=HEAVY_MACS) == VersionSettings()
+
+
+def test_heavy_modules_get_a_worker_per_core(machine, chosen):
+    machine()
     settings = chosen(HEAVY_MACS)
     assert settings.workers == 4
     assert [(lane.batch_size, lane.up_to) for lane in settings.lanes] == [(1, 12), (4, None)]
-    machine(room=100, cores=64)
+    machine(cores=64)
     assert chosen(HEAVY_MACS).workers == 8
 
 
 @pytest.mark.parametrize(("room", "versions", "workers"), [(8, 1, 4), (7, 1, 3), (8, 2, 2), (2, 1, 1)])
-def test_no_more_workers_than_half_of_the_memory_holds(machine, room, versions, workers):
-    machine(room=room)
-    assert chosen(HEAVY_MACS, versions).workers == workers
+def test_no_more_workers_than_half_of_the_memory_holds(machine, chosen, room, versions, workers):
+    machine(room * HEAVY_WORKER_BYTES)
+    assert chosen(HEAVY_MACS, versions=versions).workers == workers
 
 
-def test_where_memory_is_short_and_on_a_gpu_there_is_one(machine):
-    machine(room=3)
-    assert chosen(0).lanes == ONE_LANE
-    machine(room=1)
-    assert chosen(HEAVY_MACS) == VersionSettings(lanes=ONE_LANE)
-    machine(room=100, gpu=True)
-    assert chosen(0) == chosen(HEAVY_MACS) == VersionSettings(lanes=ONE_LANE)
+def test_weights_take_room_too(machine, chosen):
+    machine(8 * HEAVY_WORKER_BYTES)
+    assert chosen(HEAVY_MACS, weights_bytes=4 * HEAVY_WORKER_BYTES).workers == 1
+    assert chosen(HEAVY_MACS, weights_bytes=5 * HEAVY_WORKER_BYTES) == ONE
+    assert chosen(0, weights_bytes=6 * HEAVY_WORKER_BYTES) == ONE
+
+
+def test_where_memory_is_short_and_on_a_gpu_there_is_one(machine, chosen):
+    machine(3 * WORKER_BYTES)
+    assert chosen(0) == chosen(HEAVY_MACS) == ONE
+    machine(gpu=True)
+    assert chosen(0) == chosen(HEAVY_MACS) == ONE

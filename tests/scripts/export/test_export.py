@@ -10,7 +10,14 @@ from importlib import import_module
 import pytest
 import torch
 
-from models import ObjectDetectionTask, TensorTask, load_checkpoint, register_architecture, save_checkpoint
+from models import (
+    ImageSegmentationTask,
+    ObjectDetectionTask,
+    TensorTask,
+    load_checkpoint,
+    register_architecture,
+    save_checkpoint,
+)
 from models.task import parse_task
 from scripts.errors import ExportError, VersionFolderError, VersionNotFoundError
 from scripts.export import to_onnx, to_torchscript
@@ -174,6 +181,28 @@ def test_a_module_that_cannot_be_recorded_is_refused_with_the_reason(tmp_path):
             export(store, "own", "1.0", form=form, output=tmp_path / "out" / form)
         assert caught.value.problems
         assert not list((tmp_path / "out").iterdir())
+
+
+class OneSize(torch.nn.Module):
+    """Gives logits of half the image's size, which it works out in Python: a recording has it as a constant."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 2, size, padding="same")
+
+    def forward(self, images):
+        size = (int(images.shape[2]) // 2, int(images.shape[3]) // 2)
+        return torch.nn.functional.interpolate(self.layer(images), size=size)
+
+
+def test_a_segmenter_that_was_recorded_for_one_size_is_refused(tmp_path):
+    task = ImageSegmentationTask(labels=["background", "cat"], resize=64)
+    store = publish_own(OneSize, "one_size", tmp_path, task)
+    for form in ("torchscript", "mar"):
+        with pytest.raises(ExportError, match="answers otherwise than the version") as caught:
+            export(store, "own", "1.0", form=form, output=tmp_path / "out" / form)
+        assert any("1 rows at once with a width of 56" in problem for problem in caught.value.problems)
+    assert not list((tmp_path / "out").iterdir())
 
 
 class FindsOne(torch.nn.Module):
