@@ -115,8 +115,9 @@ ENCODERS: dict[str, dict[str, int]] = {model_type: {} for model_type in get_args
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("model_type", ENCODERS)
-@pytest.mark.parametrize("pad_token_id", [None, 0])
+@pytest.mark.parametrize(
+    ("model_type", "pad_token_id"), [*((each, None) for each in ENCODERS), ("mpnet", 0), ("roberta", 0)]
+)
 def test_every_encoder_answers_as_the_library(
     model_type: str, pad_token_id: int | None, tmp_path: Path, published: Publish
 ) -> None:

@@ -22,7 +22,7 @@ from scripts.export import to_mar
 from scripts.export.export import export
 from tests.scripts.test_torchserve import free_port
 
-NAMES = ("pets", "prices", "numbers", "parts", "colours", "places", "vectors")
+NAMES = ("pets", "prices", "numbers", "parts", "colours", "places")
 SLOW_SECONDS = 600  # a busy machine imports torch once per worker
 START = "import sys; from ts.model_server import start; sys.exit(start())"
 
