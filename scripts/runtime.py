@@ -50,7 +50,9 @@ class RuntimeFolder:
         try:
             self.path.mkdir(mode=0o700, exist_ok=True)
         except FileExistsError as error:
-            raise RuntimeFolderError(f"{self.path} is no folder: remove it.") from error
+            raise RuntimeFolderError(
+                f"{self.path} is a file or a link; expected a folder, or nothing: remove it."
+            ) from error
         except OSError as error:
             raise RuntimeFolderError(
                 f"{self.path} cannot be made: {error.strerror}. Let user {os.getuid()} write in {self.path.parent}, "

@@ -64,11 +64,10 @@ def deployment_to_serve(file: Path, report: Report, store: str | None = None) ->
 def _manifest_of(store: ModelStore, found: NamedVersion) -> VersionManifest | None:
     if isinstance(found, PublishedVersion):
         return found.manifest
-    with contextlib.suppress(
-        StoreError
-    ):  # what is wrong with it is told when it is loaded, and ends no other
+    try:
         return store.find(found.name, found.version)
-    return None
+    except StoreError:
+        return None  # what is wrong with it is told when it is loaded, and ends no other
 
 
 def _refuse_another(deployment: Deployment, file: Path, store: str) -> None:

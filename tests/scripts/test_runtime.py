@@ -50,6 +50,13 @@ def test_where_no_folder_can_be_made_it_says_what_to_do(short_folder: Path) -> N
         runtime.create()
 
 
+def test_a_file_in_its_place_is_refused_and_stays(runtime: RuntimeFolder) -> None:
+    runtime.path.write_text("mine")
+    with pytest.raises(RuntimeFolderError, match=r"is a file or a link; expected a folder.*remove it"):
+        runtime.create()
+    assert runtime.path.read_text() == "mine"
+
+
 def test_what_an_earlier_run_left_goes_and_the_lock_stays(runtime: RuntimeFolder) -> None:
     runtime.create()
     with SupervisorLock(runtime):

@@ -1,10 +1,12 @@
 """Which deployment is served, and from which store."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from scripts.deployment import read_deployment
-from scripts.errors import ArgumentError
-from scripts.serve import deployment_to_serve
+from scripts.errors import ArgumentError, VersionFolderError
+from scripts.serve import _manifest_of, deployment_to_serve
 
 
 def test_a_deployment_is_made_of_another_store(tmp_path, make_version, store_folder):
@@ -16,6 +18,14 @@ def test_a_deployment_is_made_of_another_store(tmp_path, make_version, store_fol
     assert made == read_deployment(file)
     assert made.model_store == str(store_folder)
     assert made.models["digits"].default == "1.1"
+
+
+def test_a_version_that_a_bucket_cannot_describe_ends_no_other():
+    class Store:
+        def find(self, name, version):
+            raise VersionFolderError(f"{name} {version} is not as published", ["its manifest is missing"])
+
+    assert _manifest_of(Store(), SimpleNamespace(name="digits", version="1.0", digest="")) is None
 
 
 def test_a_deployment_that_says_another_store_is_not_overruled(tmp_path, monkeypatch):
