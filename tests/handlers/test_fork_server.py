@@ -39,6 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, sub
     process = subprocess.Popen(
         [sys.executable, "-m", "handlers.fork_server", str(path)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "SECRET": "the server's own"},
+        start_new_session=True,  # as the supervisor starts it
         stdout=subprocess.PIPE,
         text=True,
     )
