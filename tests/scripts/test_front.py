@@ -44,7 +44,7 @@ async def echo(request: Request) -> Response:
         return JSONResponse(refusal, status, headers=worker_headers(body))
     if body == b"slow":
         await asyncio.sleep(5)
-    if body == b"held":
+    if body.strip() == b"held":
         request.app.state.front.held += 1
         await request.app.state.released.wait()
     return JSONResponse(
@@ -73,6 +73,7 @@ class RunningFront:
         folder: Path,
         *,
         request_timeout_seconds: int = 1,
+        max_request_bytes: int = LIMIT_BYTES,
         log_requests: bool = False,
         certificate: Path | None = None,
         **access: Any,
@@ -96,7 +97,7 @@ class RunningFront:
         self.front = Front(
             self.runtime,
             supervisor_address=f"127.0.0.1:{reader.getsockname()[1]}",
-            max_request_bytes=LIMIT_BYTES,
+            max_request_bytes=max_request_bytes,
             request_timeout_seconds=request_timeout_seconds,
             on_line=lambda line: None,
             log_requests=log_requests,
@@ -485,6 +486,65 @@ def test_the_lane_is_chosen_by_the_most_in_flight_of_late(short_folder: Path) ->
     assert list(dict.fromkeys(alone)) == ["9.0-b32", "9.0-b16", "9.0-b4", "9.0-b1"]
     assert alone[-1] == "9.0-b1"
     running.stop()
+
+
+LARGE_BYTES = 300_000
+
+
+@pytest.fixture(scope="module")
+def roomy() -> Iterator[RunningFront]:
+    """A front that takes large bodies, of two versions: each lane of digits 9.0 has one worker, of 9.1 two."""
+    folder = Path(tempfile.mkdtemp(prefix="st-"))
+    running = RunningFront(folder, request_timeout_seconds=60, max_request_bytes=10 * LARGE_BYTES)
+    running.do(running.front.set_token("secret"))
+    for version, at_once in (("9.0", 1), ("9.1", 2)):
+        lanes = [("few", 2), ("some", 4), ("many", None)]
+        loading = f"{version}-g0"
+        running.do(
+            running.front.set_lanes("digits", version, lanes, loading=loading, digest=DIGEST, at_once=at_once)
+        )
+    yield running
+    running.stop()
+    shutil.rmtree(folder)
+
+
+def in_chunks(size: int) -> Iterator[bytes]:
+    for start in range(0, size, 1000):
+        yield b" " * min(1000, size - start)
+
+
+@pytest.mark.parametrize(
+    ("version", "body", "lane"),
+    [
+        ("9.0", b" " * LARGE_BYTES, "many"),
+        ("9.0", b" " * 200_000, "few"),
+        ("9.0", in_chunks(LARGE_BYTES), "many"),
+        ("9.0", in_chunks(3000), "few"),
+        ("9.1", b" " * LARGE_BYTES, "few"),
+        ("9.1", in_chunks(LARGE_BYTES), "few"),
+    ],
+    ids=["large", "not so large", "long in chunks", "short in chunks", "workers enough", "chunks, workers"],
+)
+def test_a_large_body_goes_to_the_last_lane_where_each_has_one_worker(
+    roomy: RunningFront, version: str, body: Any, lane: str
+) -> None:
+    answer = roomy.post(f"/predictions/digits/{version}", content=body)
+    assert answer.json()["path"] == f"/predictions/digits/{lane}"
+
+
+def test_large_bodies_are_a_crowd_of_their_own_and_a_drain_waits_for_them(roomy: RunningFront) -> None:
+    path, large = "/predictions/digits/9.0", b"held".ljust(LARGE_BYTES)
+
+    def in_flight() -> int:
+        return roomy.do(roomy.front.in_flight("digits", "9.0-g0", "explicit"))
+
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(8):
+            pool.submit(roomy.post, path, content=large)
+        wait_for(lambda: in_flight() == 8)
+        assert roomy.post(path).json()["path"] == "/predictions/digits/few"
+        roomy.release()
+    wait_for(lambda: in_flight() == 0)
 
 
 def test_requests_do_not_wait_longer_than_the_deadline(running: RunningFront, post: Post) -> None:
