@@ -339,6 +339,41 @@ def test_a_module_that_answers_differently_each_time(publish_net, store, tmp_pat
     assert "the model answers the same request differently each time" in message
 
 
+JEALOUS_NET = """
+import torch
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+from models import register_architecture
+
+@register_architecture("jealous_net", input_shape=lambda config: (config.size,))
+class JealousNet(torch.nn.Module):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(size, 2)
+
+    def forward(self, x):
+        if _get_current_dispatch_mode() is not None:
+            raise RuntimeError("computes unwatched or not at all")
+        return self.layer(x)
+"""
+
+
+def test_a_module_whose_operators_cannot_be_watched_is_published_without_their_count(
+    publish_net, tmp_path, monkeypatch
+):
+    (tmp_path / "jealous_nets.py").write_text(JEALOUS_NET)
+    monkeypatch.syspath_prepend(tmp_path)
+    torch.save(_layer(4).state_dict(), tmp_path / "jealous.pt")
+    published = publish_net(
+        tmp_path / "jealous.pt",
+        architecture="jealous_net",
+        config={"size": 4},
+        task="tensor",
+        architectures=["jealous_nets"],
+    )
+    assert published.version.manifest.macs_per_row is None
+    assert published.version.manifest.parameter_count == 4 * 2 + 2
+
+
 EIGHT_BIT_NET = """
 import torch
 from models import register_architecture
