@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from models.errors import StatehouseError
 from scripts.change import Change, undo_desired
-from scripts.default_settings import default_settings
+from scripts.default_settings import default_settings, is_heavy
 from scripts.deployment import Deployment, VersionSettings
 from scripts.desired import holds, settings_for, with_default, without
 from scripts.drain import drain
@@ -140,11 +140,7 @@ async def bring_up(
     """Load a version until its workers have proved themselves; nothing of it is left when it cannot."""
     supervisor, name = change.supervisor, change.name
     await _fetch(change, version)
-    settings = settings or settings_for(supervisor.deployment, name, version)
-    if settings is None:
-        manifest = supervisor.store.get(name, version).manifest
-        keep_free_bytes = supervisor.deployment.limits.keep_free_bytes
-        settings = default_settings(manifest, new_versions=1, keep_free_bytes=keep_free_bytes)
+    settings = settings or _settings_of(change, version)
     change.entry["to"] = change.described(version)
     if check_memory:
         refuse_if_too_large(supervisor, name, version, settings)
@@ -156,6 +152,24 @@ async def bring_up(
             if not holds(supervisor.deployment, name, version):
                 supervisor.forget(name, version)
             raise
+
+
+def _settings_of(change: Change, version: str) -> VersionSettings:
+    """Return a version's own settings; else those of the version it succeeds, if that computes as it does."""
+    supervisor, name = change.supervisor, change.name
+    chosen = settings_for(supervisor.deployment, name, version)
+    if chosen is not None and holds(supervisor.deployment, name, version):
+        return chosen
+    manifest = supervisor.store.get(name, version).manifest
+    before = supervisor.versions.get((name, supervisor.front.default_of(name) or ""))
+    if chosen is not None and (
+        before is None
+        or before.published is None
+        or is_heavy(before.published.manifest) == is_heavy(manifest)
+    ):
+        return chosen
+    keep_free_bytes = supervisor.deployment.limits.keep_free_bytes
+    return default_settings(manifest, new_versions=1, keep_free_bytes=keep_free_bytes)
 
 
 async def _fetch(change: Change, version: str) -> None:

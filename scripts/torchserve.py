@@ -32,6 +32,7 @@ from scripts.worker_priority import worker_python
 
 CONFIG_FILE = Path(__file__).resolve().parent.parent / "config.properties"
 LOG_CONFIG = Path(__file__).resolve().parent / "log4j2.xml"
+METRICS_CONFIG = Path(__file__).resolve().parent / "metrics" / "torchserve.yaml"
 START_TIMEOUT_SECONDS = 60
 STOP_GRACE_SECONDS = 10
 # For so long TorchServe starts a dead worker again by itself; then the supervisor does.
@@ -200,6 +201,7 @@ class TorchServe:
                 f"inference_address=unix:{runtime.inference_socket}",
                 f"management_address=unix:{runtime.management_socket}",
                 f"metrics_address=unix:{runtime.metrics_socket}",
+                f"metrics_config={METRICS_CONFIG}",
                 f"grpc_inference_address={host}",
                 f"grpc_inference_port={port}",
                 "grpc_management_address=127.0.0.1",

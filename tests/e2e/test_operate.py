@@ -51,8 +51,8 @@ def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def publish_tutorial(server: Server, file: Path, version: str) -> None:
-    publish(server, file, "tutorial", version, "--architecture", "simple_net", "--task", "tensor")
+def publish_tutorial(server: Server, file: Path, version: str, name: str = "tutorial") -> None:
+    publish(server, file, name, version, "--architecture", "simple_net", "--task", "tensor")
 
 
 @pytest.fixture(scope="module")
@@ -345,3 +345,11 @@ def test_what_computes_much_gets_other_settings(make_server: Callable[[], Server
     assert made["tutorial"].versions["1.0"].lanes == VersionSettings().lanes != chosen.lanes
     answer = server.client.post("/predictions/pets", content=make_png(0, task))
     assert answer.status_code == 200, answer.text
+
+    publish_tutorial(
+        server, tutorial, "2.0", name="pets"
+    )  # another kind of model: what was good for it is not
+    server.run("swap", "pets", "2.0")
+    versions = server.read_deployment()["models"]["pets"]["versions"]
+    assert VersionSettings.model_validate(versions["2.0"]).lanes == VersionSettings().lanes
+    assert VersionSettings.model_validate(versions["1.0"]).lanes == chosen.lanes
