@@ -532,19 +532,36 @@ def test_a_large_body_goes_to_the_last_lane_where_each_has_one_worker(
     assert answer.json()["path"] == f"/predictions/digits/{lane}"
 
 
-def test_large_bodies_are_a_crowd_of_their_own_and_a_drain_waits_for_them(roomy: RunningFront) -> None:
-    path, large = "/predictions/digits/9.0", b"held".ljust(LARGE_BYTES)
+def test_large_bodies_are_a_crowd_of_their_own_and_a_drain_waits_for_them(short_folder: Path) -> None:
+    running = RunningFront(short_folder, request_timeout_seconds=60, max_request_bytes=2 * LARGE_BYTES)
+    running.do(running.front.set_token("secret"))
+    lanes, path = [("few", 2), ("some", 4), ("many", None)], "/predictions/digits/9.0"
+    running.do(running.front.set_lanes("digits", "9.0", lanes, loading="9.0-g0", digest=DIGEST))
 
     def in_flight() -> int:
-        return roomy.do(roomy.front.in_flight("digits", "9.0-g0", "explicit"))
+        return running.do(running.front.in_flight("digits", "9.0-g0", "explicit"))
 
-    with ThreadPoolExecutor(8) as pool:
+    def lane() -> str:
+        return running.post(path).json()["path"].removeprefix("/predictions/digits/")
+
+    with ThreadPoolExecutor(16) as pool:
         for _ in range(8):
-            pool.submit(roomy.post, path, content=large)
+            pool.submit(running.post, path, content=b"held")
         wait_for(lambda: in_flight() == 8)
-        assert roomy.post(path).json()["path"] == "/predictions/digits/few"
-        roomy.release()
+        assert lane() == "many"
+        pool.submit(running.post, path, content=b"held".ljust(LARGE_BYTES))
+        wait_for(lambda: in_flight() == 9)
+        assert lane() == "some"  # "many" is busy with a large one
+        running.release()
     wait_for(lambda: in_flight() == 0)
+    assert lane() == "many"
+    with ThreadPoolExecutor(8) as pool:
+        lanes_of_large = pool.map(
+            lambda _: running.post(path, content=b" " * LARGE_BYTES).json()["path"], range(8)
+        )
+    assert set(lanes_of_large) == {"/predictions/digits/many"}
+    assert [lane() for _ in range(70)][-1] == "few"  # what was large is not remembered as company
+    running.stop()
 
 
 def test_requests_do_not_wait_longer_than_the_deadline(running: RunningFront, post: Post) -> None:
