@@ -178,15 +178,17 @@ class Front:
         loading: str,
         digest: str,
         at_once: int = 1,
+        large_apart: bool = False,
     ) -> None:
         """Let requests that name ``version`` through, each to one of its lanes.
 
         ``lanes`` are TorchServe versions (MAX_LANES at most), each with the number of requests in flight up to which
-        it is chosen; the last takes any number, of which its workers answer ``at_once`` together. What is in flight
-        is counted under ``loading``.
+        it is chosen; the last takes any number, of which its workers answer ``at_once`` together. ``large_apart``:
+        if there are several, large bodies have the last to themselves. What is in flight is counted under ``loading``.
         """
         bounded = [f"{lane}|{up_to or ''}" for lane, up_to in lanes[:-1]]
-        route = "|".join([loading, str(at_once), *bounded, lanes[-1][0]])
+        apart = "apart" if large_apart and len(lanes) > 1 else ""
+        route = "|".join([loading, str(at_once), apart, *bounded, lanes[-1][0]])
         if self._maps[LANES].entries.get(f"{name}/{version}") == route:
             return
         await self._remove(RETIRED, f"{name}/{version}")

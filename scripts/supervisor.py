@@ -226,6 +226,7 @@ class Supervisor:
             loading=loaded.loading,
             digest=digest,
             at_once=loaded.usable_lanes[-1].batch_size * loaded.settings.workers,
+            large_apart=loaded.settings.workers == 1,
         )
 
     async def flip(self, loaded: LoadedVersion) -> None:

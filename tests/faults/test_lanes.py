@@ -1,10 +1,11 @@
-"""A version in three lanes, whose workers are killed: requests go past a lane without one."""
+"""A version in three lanes: requests go past one without a worker, and past one whose worker has a large body."""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.faults.conftest import FaultyServer
@@ -14,6 +15,10 @@ LANES = [{"batch_size": 1, "up_to": 1}, {"batch_size": 4, "up_to": 3}, {"batch_s
 
 def workers_of(server: FaultyServer) -> list[dict[str, Any]]:
     return [lane["workers"] for lane in server.model("moody", "1.0")["lanes"]]
+
+
+def metrics_of(server: FaultyServer) -> str:
+    return server.reader.get("/metrics").text
 
 
 def test_a_lane_without_a_worker_is_passed_by(make_server: Callable[[], FaultyServer]) -> None:
@@ -38,3 +43,23 @@ def test_a_lane_without_a_worker_is_passed_by(make_server: Callable[[], FaultySe
         server.wait_until(server.is_ready)
     assert load.result.served_by == {"1.0"}
     assert load.result.failed <= 4  # one in flight in each, and what came before that was known
+
+
+def test_nobody_waits_behind_a_large_body(make_server: Callable[[], FaultyServer]) -> None:
+    server = make_server()
+    server.publish("1.0")
+    server.deploy(
+        "1.0", lanes=[{"batch_size": 1, "up_to": 3}, {"batch_size": 4, "up_to": 6}, {"batch_size": 32}]
+    )
+    server.start()
+    (server.folder / "hold").touch()
+    large = b'{"inputs": [1, 2, 13, 4]}'.ljust(300_000)  # the worker holds it
+    with ThreadPoolExecutor(40) as pool:
+        held = pool.submit(server.client.post, "/predictions/moody", content=large, timeout=60)
+        server.wait_until(lambda: 'front_in_flight{model="moody",version="1.0"} 1.0' in metrics_of(server))
+        alone = [server.ask("moody", 1, 2, 3, 4, timeout=20) for _ in range(5)]
+        together = list(pool.map(lambda _: server.ask("moody", 1, 2, 3, 4, timeout=20), range(400)))
+        assert {answer.status_code for answer in (*alone, *together)} == {200}
+        assert not held.done()
+        (server.folder / "hold").unlink()
+        assert held.result().status_code == 200

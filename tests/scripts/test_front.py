@@ -493,16 +493,18 @@ LARGE_BYTES = 300_000
 
 @pytest.fixture(scope="module")
 def roomy() -> Iterator[RunningFront]:
-    """A front that takes large bodies, of two versions: each lane of digits 9.0 has one worker, of 9.1 two."""
+    """A front that takes large bodies: those of digits 9.0 apart, those of 9.1 as all others; 9.2 has one lane."""
     folder = Path(tempfile.mkdtemp(prefix="st-"))
     running = RunningFront(folder, request_timeout_seconds=60, max_request_bytes=10 * LARGE_BYTES)
     running.do(running.front.set_token("secret"))
-    for version, at_once in (("9.0", 1), ("9.1", 2)):
-        lanes = [("few", 2), ("some", 4), ("many", None)]
-        loading = f"{version}-g0"
-        running.do(
-            running.front.set_lanes("digits", version, lanes, loading=loading, digest=DIGEST, at_once=at_once)
-        )
+    several = [("few", 2), ("some", 4), ("many", None)]
+    for version, lanes, apart in (
+        ("9.0", several, True),
+        ("9.1", several, False),
+        ("9.2", [("only", None)], True),
+    ):
+        settings = {"loading": f"{version}-g0", "digest": DIGEST, "at_once": 8, "large_apart": apart}
+        running.do(running.front.set_lanes("digits", version, lanes, **settings))
     yield running
     running.stop()
     shutil.rmtree(folder)
@@ -522,10 +524,11 @@ def in_chunks(size: int) -> Iterator[bytes]:
         ("9.0", in_chunks(3000), "few"),
         ("9.1", b" " * LARGE_BYTES, "few"),
         ("9.1", in_chunks(LARGE_BYTES), "few"),
+        ("9.2", b" " * LARGE_BYTES, "only"),
     ],
-    ids=["large", "not so large", "long in chunks", "short in chunks", "workers enough", "chunks, workers"],
+    ids=["large", "not so large", "chunks", "few chunks", "not apart", "chunks, not apart", "one lane"],
 )
-def test_a_large_body_goes_to_the_last_lane_where_each_has_one_worker(
+def test_a_large_body_goes_to_the_last_lane_where_it_is_apart(
     roomy: RunningFront, version: str, body: Any, lane: str
 ) -> None:
     answer = roomy.post(f"/predictions/digits/{version}", content=body)
@@ -536,7 +539,8 @@ def test_large_bodies_are_a_crowd_of_their_own_and_a_drain_waits_for_them(short_
     running = RunningFront(short_folder, request_timeout_seconds=60, max_request_bytes=2 * LARGE_BYTES)
     running.do(running.front.set_token("secret"))
     lanes, path = [("few", 2), ("some", 4), ("many", None)], "/predictions/digits/9.0"
-    running.do(running.front.set_lanes("digits", "9.0", lanes, loading="9.0-g0", digest=DIGEST))
+    settings = {"loading": "9.0-g0", "digest": DIGEST, "large_apart": True}
+    running.do(running.front.set_lanes("digits", "9.0", lanes, **settings))
 
     def in_flight() -> int:
         return running.do(running.front.in_flight("digits", "9.0-g0", "explicit"))
@@ -863,7 +867,7 @@ def test_a_removed_version_is_gone_at_once(running: RunningFront, post: Post) ->
 
 def test_a_front_that_starts_again_knows_what_it_knew(running: RunningFront) -> None:
     lanes = (running.runtime.maps / "lanes.map").read_text()
-    assert "digits/1.0 1.0-b8|1|1.0-b8\n" in lanes
+    assert "digits/1.0 1.0-b8|1||1.0-b8\n" in lanes
     assert (running.runtime.maps / "defaults.map").read_text() == "digits 1.0\n"
     assert (running.runtime.maps / "token.map").stat().st_mode & 0o777 == 0o600
 
