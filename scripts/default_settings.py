@@ -50,3 +50,10 @@ def is_heavy(manifest: VersionManifest) -> bool:
     """Whether a row of a version takes longer than what surrounds it, and gains little by a batch."""
     macs = manifest.macs_per_row or 0
     return macs >= max(HEAVY_MACS, HEAVY_MACS_PER_PARAMETER * manifest.parameter_count)
+
+
+def same_kind(one: VersionManifest, other: VersionManifest) -> bool:
+    """Whether what is good for one version may be good for the other; so it may where one of them was never counted."""
+    if one.macs_per_row is None or other.macs_per_row is None:
+        return True
+    return is_heavy(one) == is_heavy(other)

@@ -152,6 +152,11 @@ class RuntimeFolder:
         return self.path / "config.properties"
 
     @property
+    def torchserve_metrics(self) -> Path:
+        """What TorchServe is to measure: here, because it passes the path on in the way of a property."""
+        return self.path / "metrics.yaml"
+
+    @property
     def store(self) -> Path:
         """TorchServe's model store: generated, one folder per lane."""
         return self.path / "store"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from models.errors import StatehouseError
 from scripts.change import Change, undo_desired
-from scripts.default_settings import default_settings, is_heavy
+from scripts.default_settings import default_settings, same_kind
 from scripts.deployment import Deployment, VersionSettings
 from scripts.desired import holds, settings_for, with_default, without
 from scripts.drain import drain
@@ -155,21 +155,22 @@ async def bring_up(
 
 
 def _settings_of(change: Change, version: str) -> VersionSettings:
-    """Return a version's own settings; else those of the version it succeeds, if that computes as it does."""
+    """Return a version's own settings; else those of the version it succeeds, with workers for what it computes."""
     supervisor, name = change.supervisor, change.name
     chosen = settings_for(supervisor.deployment, name, version)
     if chosen is not None and holds(supervisor.deployment, name, version):
         return chosen
     manifest = supervisor.store.get(name, version).manifest
-    before = supervisor.versions.get((name, supervisor.front.default_of(name) or ""))
-    if chosen is not None and (
-        before is None
-        or before.published is None
-        or is_heavy(before.published.manifest) == is_heavy(manifest)
-    ):
-        return chosen
     keep_free_bytes = supervisor.deployment.limits.keep_free_bytes
-    return default_settings(manifest, new_versions=1, keep_free_bytes=keep_free_bytes)
+    usual = default_settings(manifest, new_versions=1, keep_free_bytes=keep_free_bytes)
+    if chosen is None:
+        return usual
+    before = supervisor.versions.get((name, supervisor.front.default_of(name) or ""))
+    if before is None or before.published is None or same_kind(before.published.manifest, manifest):
+        return chosen
+    return chosen.model_copy(
+        update={"workers": usual.workers, "threads": usual.threads, "lanes": usual.lanes}
+    )
 
 
 async def _fetch(change: Change, version: str) -> None:

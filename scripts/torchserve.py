@@ -123,6 +123,7 @@ class TorchServe:
         Raises ServerStartError with Java's last lines when it ends or stays silent.
         """
         self._runtime.torchserve_config.write_text(self._config())
+        self._runtime.torchserve_metrics.write_bytes(METRICS_CONFIG.read_bytes())
         async with self._fork_server_start:
             await self.fork_server.stop(with_signal=signal.SIGTERM, grace_seconds=STOP_GRACE_SECONDS)
             kill_leftovers(self._runtime.java_temp)
@@ -201,7 +202,7 @@ class TorchServe:
                 f"inference_address=unix:{runtime.inference_socket}",
                 f"management_address=unix:{runtime.management_socket}",
                 f"metrics_address=unix:{runtime.metrics_socket}",
-                f"metrics_config={METRICS_CONFIG}",
+                f"metrics_config={runtime.torchserve_metrics}",
                 f"grpc_inference_address={host}",
                 f"grpc_inference_port={port}",
                 "grpc_management_address=127.0.0.1",

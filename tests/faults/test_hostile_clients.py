@@ -24,6 +24,7 @@ from benchmarks.hostile_clients import (
     request_of,
     send_and_read,
 )
+from handlers.multipart import MAX_PARTS
 from scripts.control import ControlClient
 from tests.faults.conftest import FaultyServer
 from tests.faults.load import MOST_IN_FLIGHT, CountedLoad
@@ -139,8 +140,9 @@ def test_a_million_chunks(server: FaultyServer, others: CountedLoad) -> None:
     assert b'"predictions"' in answer
 
 
-def test_ten_thousand_fields(server: FaultyServer, others: CountedLoad) -> None:
-    content, content_type = form_of(10_000)
+@pytest.mark.parametrize("fields", [10_000, MAX_PARTS])
+def test_forms_of_many_fields(server: FaultyServer, others: CountedLoad, fields: int) -> None:
+    content, content_type = form_of(fields)
     answer = server.client.post(PATH, content=content, headers={"content-type": content_type})
     assert 400 <= answer.status_code < 500
     assert answer.headers["content-type"] == "application/problem+json"

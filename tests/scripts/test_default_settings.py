@@ -3,7 +3,7 @@
 import pytest
 
 from scripts import default_settings as module
-from scripts.default_settings import HEAVY_MACS, HEAVY_WORKER_BYTES, default_settings
+from scripts.default_settings import HEAVY_MACS, HEAVY_WORKER_BYTES, default_settings, same_kind
 from scripts.deployment import ONE_LANE, VersionSettings
 from scripts.manifest import FileRecord
 from scripts.memory import WORKER_BYTES
@@ -26,15 +26,24 @@ def machine(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def chosen(make_version):
-    """What a version gets that computes so much."""
+def manifest_of(make_version):
+    """The manifest of a version that computes so much."""
     published = read_folder(make_version("digits", "1.0")).manifest
 
-    def choose(macs, *, versions=1, parameters=20, weights_bytes=0):
+    def make(macs, *, parameters=20, weights_bytes=0):
         files = published.files | {"checkpoint.pt": FileRecord(sha256="0" * 64, size_bytes=weights_bytes)}
         changed = {"macs_per_row": macs, "parameter_count": parameters, "files": files}
-        manifest = published.model_copy(update=changed)
-        return default_settings(manifest, new_versions=versions, keep_free_bytes=FREE)
+        return published.model_copy(update=changed)
+
+    return make
+
+
+@pytest.fixture
+def chosen(manifest_of):
+    """What a version gets that computes so much."""
+
+    def choose(macs, *, versions=1, **about):
+        return default_settings(manifest_of(macs, **about), new_versions=versions, keep_free_bytes=FREE)
 
     return choose
 
@@ -82,3 +91,18 @@ def test_where_memory_is_short_and_on_a_gpu_there_is_one(machine, chosen):
     assert chosen(0) == chosen(HEAVY_MACS) == ONE
     machine(gpu=True)
     assert chosen(0) == chosen(HEAVY_MACS) == ONE
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (0, HEAVY_MACS - 1, True),
+        (HEAVY_MACS, 9 * HEAVY_MACS, True),
+        (0, HEAVY_MACS, False),
+        (None, HEAVY_MACS, True),  # published before it was counted, or by a module that cannot be watched
+        (None, 0, True),
+    ],
+)
+def test_a_successor_of_another_kind_is_known_where_both_were_counted(manifest_of, one, other, same):
+    assert same_kind(manifest_of(one), manifest_of(other)) is same
+    assert same_kind(manifest_of(other), manifest_of(one)) is same
