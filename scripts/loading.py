@@ -15,9 +15,8 @@ from scripts.loaded_version import LoadedVersion, VersionState
 from scripts.runtime import RuntimeFolder
 from scripts.server_log import ServerLog
 from scripts.store import ModelStore, PublishedVersion
-from scripts.torchserve import Lane, TorchServe
+from scripts.torchserve import LOAD_TIMEOUT_SECONDS, Lane, TorchServe
 
-START_TIMEOUT_SECONDS = 300
 POLL_SECONDS = 0.1
 LAST_WORDS_SECONDS = 0.5
 
@@ -59,7 +58,7 @@ class VersionLoader:
             # TorchServe takes the first of a name for its default, and lets that go only as the last.
             for lane in reversed(loaded.lanes):
                 self._prepare(loaded, lane, identities)
-                await self._torchserve.register(lane, response_timeout_seconds=self._response_timeout_seconds)
+                await self._torchserve.register(lane)
             await self._wait_until_proved(loaded)
         except BaseException as error:
             await self._take_back(loaded, error)
@@ -87,7 +86,12 @@ class VersionLoader:
         try:
             self._failure_file(lane).unlink(missing_ok=True)
             settings = self._worker_settings(loaded, lane, published, identities)
-            self._torchserve.prepare(lane, handler=handler, settings=settings.model_dump_json())
+            self._torchserve.prepare(
+                lane,
+                handler=handler,
+                settings=settings.model_dump_json(),
+                response_timeout_seconds=self._response_timeout_seconds,
+            )
         except OSError as error:
             self._torchserve.discard(lane)
             raise VersionStartError(f"{loaded.name} {loaded.version} cannot be prepared: {error}.") from error
@@ -128,14 +132,14 @@ class VersionLoader:
             self._log.forget(lane.name, lane.torchserve_version)
 
     async def _wait_until_proved(self, loaded: LoadedVersion) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        deadline = time.monotonic() + LOAD_TIMEOUT_SECONDS
         while loaded.ready_workers < loaded.settings.total_workers:
             for lane in loaded.lanes:
                 await self._refuse_failed(loaded, lane)
                 loaded.observe(lane, await self._torchserve.describe(lane))
             if time.monotonic() > deadline:
                 raise VersionStartError(
-                    f"{loaded.name} {loaded.version} was not ready after {START_TIMEOUT_SECONDS} s: "
+                    f"{loaded.name} {loaded.version} was not ready after {LOAD_TIMEOUT_SECONDS} s: "
                     f"{loaded.ready_workers} of {loaded.settings.total_workers} workers are."
                 )
             await asyncio.sleep(POLL_SECONDS)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 
 from scripts.child_process import LineSink
 from scripts.errors import ServerStartError, TorchServeError
@@ -35,6 +36,7 @@ LOG_CONFIG = Path(__file__).resolve().parent / "log4j2.xml"
 METRICS_CONFIG = Path(__file__).resolve().parent / "metrics" / "torchserve.yaml"
 START_TIMEOUT_SECONDS = 60
 STOP_GRACE_SECONDS = 10
+LOAD_TIMEOUT_SECONDS = 300
 # For so long TorchServe starts a dead worker again by itself; then the supervisor does.
 GIVE_UP_SECONDS = 5
 
@@ -252,8 +254,11 @@ class TorchServe:
 
     # -- the private store
 
-    def prepare(self, lane: Lane, *, handler: str, settings: str) -> None:
-        """Make the lane's folder in the private store: a manifest, and ``settings`` as statehouse.json."""
+    def prepare(self, lane: Lane, *, handler: str, settings: str, response_timeout_seconds: int) -> None:
+        """Make the lane's folder in the private store: a manifest, and ``settings`` as statehouse.json.
+
+        A worker that has not answered a batch within ``response_timeout_seconds`` is replaced.
+        """
         folder = self._runtime.store / lane.folder_name
         if folder.exists():
             shutil.rmtree(folder)
@@ -269,7 +274,13 @@ class TorchServe:
             },
         }
         (folder / "MAR-INF" / "MANIFEST.json").write_text(json.dumps(manifest))
-        (folder / "model-config.yaml").write_text(f"maxRetryTimeoutInSec: {GIVE_UP_SECONDS}\n")
+        # Where there is this file, what it leaves out is 120 s: a registration's own timeouts are ignored.
+        config = {
+            "maxRetryTimeoutInSec": GIVE_UP_SECONDS,
+            "responseTimeout": response_timeout_seconds,
+            "startupTimeout": LOAD_TIMEOUT_SECONDS,
+        }
+        (folder / "model-config.yaml").write_text(yaml.safe_dump(config))
         (folder / "statehouse.json").write_text(settings)
 
     def is_prepared(self, lane: Lane) -> bool:
@@ -282,7 +293,7 @@ class TorchServe:
 
     # -- the management API
 
-    async def register(self, lane: Lane, *, response_timeout_seconds: int) -> None:
+    async def register(self, lane: Lane) -> None:
         """Register a prepared lane and ask for its workers, waiting for neither."""
         await self.start_fork_server()
         await self._manage(
@@ -293,7 +304,6 @@ class TorchServe:
             batch_size=lane.batch_size,
             max_batch_delay=lane.max_batch_delay_ms,
             initial_workers=lane.workers,
-            response_timeout=response_timeout_seconds,
             synchronous="false",
         )
 

@@ -22,8 +22,9 @@ import pytest
 from scripts.errors import TorchServeError
 from scripts.runtime import RuntimeFolder
 from scripts.server_log import ServerLog
-from scripts.torchserve import Lane, TorchServe
+from scripts.torchserve import LOAD_TIMEOUT_SECONDS, Lane, TorchServe
 
+RESPONSE_TIMEOUT_SECONDS = 60
 HANDLERS = {
     "echo": """
 class Echo:
@@ -93,9 +94,11 @@ class Running:
 
     def register(self, name: str, version: str, *, handler: str) -> Lane:
         lane = Lane(name, version, batch_size=4, max_batch_delay_ms=1, workers=1)
-        self.torchserve.prepare(lane, handler=f"test_{handler}", settings="{}")
+        self.torchserve.prepare(
+            lane, handler=f"test_{handler}", settings="{}", response_timeout_seconds=RESPONSE_TIMEOUT_SECONDS
+        )
         self.log.worker(name, lane.torchserve_version)
-        self.do(self.torchserve.register(lane, response_timeout_seconds=60))
+        self.do(self.torchserve.register(lane))
         return lane
 
     def wait_until(self, condition: Any, seconds: float = 60) -> None:
@@ -128,6 +131,13 @@ def echo(running: Running) -> Lane:
 def test_a_folder_without_an_archive_is_registered_by_its_name(running: Running, echo: Lane) -> None:
     answer = running.client.post("/predictions/echo", content=b"{}").json()
     assert answer["version"] == "1.0-b4"
+
+
+def test_a_worker_s_timeouts_are_those_of_its_lane(running: Running, echo: Lane) -> None:
+    """A registration's own are ignored where the folder has a configuration: then it is 120 s for both."""
+    [described] = running.do(running.torchserve._manage("GET", "/models/echo/1.0-b4"))
+    assert described["responseTimeout"] == RESPONSE_TIMEOUT_SECONDS
+    assert described["startupTimeout"] == LOAD_TIMEOUT_SECONDS
 
 
 def test_registering_does_not_wait_for_the_workers(running: Running) -> None:
@@ -199,7 +209,7 @@ def test_nothing_answers_without_its_token(running: Running, echo: Lane) -> None
 
 def test_the_same_lane_twice_is_refused(running: Running, echo: Lane) -> None:
     with pytest.raises(TorchServeError, match="409"):
-        running.do(running.torchserve.register(echo, response_timeout_seconds=60))
+        running.do(running.torchserve.register(echo))
 
 
 def test_a_folder_outside_its_store_is_not_registered(running: Running, tmp_path: Path) -> None:
