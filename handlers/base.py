@@ -1,12 +1,7 @@
-"""CheckpointHandler: from a checkpoint to a ready worker, and from requests to responses.
-
-A batch goes decode → preprocess → inference → postprocess. Decoding is per request, and what cannot be
-decoded is answered with its own problem; the rows of all others go through the module together.
-"""
+"""CheckpointHandler: from a checkpoint to a module that has proved itself, and what TorchServe calls."""
 
 import importlib
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from itertools import compress
 from pathlib import Path
@@ -16,21 +11,19 @@ import numpy as np
 import orjson
 import torch
 
-from handlers.batch import Outputs, Share, describe_fault, run_batch, run_pipeline
+from handlers.answering import MIN_CHUNK_ROWS, UNOBSERVED, Answering, unexpected
+from handlers.batch import Outputs, run_pipeline
 from handlers.errors import (
     GoldenMismatchError,
     MissingTaskError,
     ModuleMismatchError,
-    NonFiniteRowsError,
-    RequestError,
     WorkerSettingsError,
 )
 from handlers.golden import GOLDEN_FILE, Golden, compare, read_golden
-from handlers.inference_response import write_inference_response
 from handlers.inference_tensors import datatype_of
-from handlers.metrics import Observer, WorkerMetrics
+from handlers.metrics import WorkerMetrics
 from handlers.optimizations import CHECKED_ROWS, optimize
-from handlers.payload import Decoded, decode, encode_answers
+from handlers.payload import decode
 from handlers.priority import take_normal_priority
 from handlers.problem import problem_response
 from handlers.request import Request, Response, TorchServeContext, read_requests, write_responses
@@ -43,31 +36,22 @@ from handlers.startup import (
     serving_device,
     socket_name,
 )
-from handlers.steps import TaskSteps
 from handlers.worker_io import install
 from models.architecture import get_architecture, validate_config
 from models.architecture_import import import_architectures
 from models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint
 from models.task_config import TaskConfig
 
-logger = logging.getLogger(__name__)
-
-MIN_CHUNK_ROWS = 64
 ADOPTED_SIZES = (1, 2)
-UNOBSERVED = Observer()
 
 TaskT = TypeVar("TaskT", bound=TaskConfig)
 
 
-class CheckpointHandler(TaskSteps[TaskT]):
+class CheckpointHandler(Answering[TaskT]):
     """What every task shares. A task is one subclass, alone in `handlers/<task>.py`."""
 
-    name = version = digest = ""
-    module: torch.nn.Module
     metrics: WorkerMetrics | None = None
-    chunk_rows = MIN_CHUNK_ROWS
     sample_outputs: Outputs
-    row_buffer: RowBuffer
 
     # From a checkpoint to a module that has proved itself.
 
@@ -165,94 +149,6 @@ class CheckpointHandler(TaskSteps[TaskT]):
             for name, array in self.sample_outputs.items()
         ]
 
-    # From requests to responses.
-
-    def answer(self, requests: Sequence[Request], observer: Observer = UNOBSERVED) -> list[Response]:
-        """One response per request, in order; what is wrong with one request is told to it alone."""
-        with observer.phase("decode"):
-            decoded = [self._decode(request) for request in requests]
-        try:
-            results = self._run(decoded, observer)
-        except NonFiniteRowsError as error:
-            readable = [index for index, each in enumerate(decoded) if isinstance(each, Decoded)]
-            for index in (readable[part] for part in error.parts):
-                decoded[index] = self._decode(requests[index], strictly=True)
-            results = self._run(decoded, observer)
-        with observer.phase("postprocess"):
-            headers, answered = self._version_headers(), dict[int, list[Any]]()
-            return [
-                self._respond(
-                    request, each, next(results) if isinstance(each, Decoded) else each, headers, answered
-                )
-                for request, each in zip(requests, decoded, strict=True)
-            ]
-
-    def inference(self, inputs: Any) -> Any:  # noqa: ANN401 - tensors here; lists where rows differ in size
-        """The module's output, computed without gradients in chunks that bound its memory."""
-        with torch.inference_mode():
-            if len(inputs) <= self.chunk_rows:
-                return _require_rows(self.module(inputs), len(inputs))
-            chunks = [inputs[i : i + self.chunk_rows] for i in range(0, len(inputs), self.chunk_rows)]
-            outputs = [_require_rows(self.module(chunk), len(chunk)) for chunk in chunks]
-            return torch.cat(outputs)
-
-    def _decode(self, request: Request, *, strictly: bool = False) -> Decoded | RequestError:
-        try:
-            quickly = self.quick.decode(request) if self.quick and not strictly else None
-            return quickly or decode(request, self)
-        except RequestError as error:
-            return error
-        except Exception as error:  # noqa: BLE001 - a fault of ours in one request must not reach its batch
-            return _unexpected(error)
-
-    def _run(
-        self, decoded: Sequence[Decoded | RequestError], observer: Observer
-    ) -> Iterator[Share | RequestError]:
-        readable = [each.rows for each in decoded if isinstance(each, Decoded)]
-        observer.rows(sum(map(len, readable)))
-        return iter(run_batch(self, readable, observer, self.row_buffer.gather))
-
-    def _respond(
-        self,
-        request: Request,
-        decoded: Decoded | RequestError,
-        result: Share | RequestError,
-        headers: Mapping[str, str],
-        answered: dict[int, list[Any]],
-    ) -> Response:
-        try:
-            response = self._encode(decoded, result, answered)
-        except RequestError as error:
-            response = problem_response(error, request)
-        except Exception as error:  # noqa: BLE001 - as in _decode
-            response = problem_response(_unexpected(error), request)
-        response.headers.update(headers)
-        return response
-
-    def _encode(
-        self, decoded: Decoded | RequestError, result: Share | RequestError, answered: dict[int, list[Any]]
-    ) -> Response:
-        if isinstance(decoded, RequestError):
-            raise decoded
-        if isinstance(result, RequestError):
-            raise result
-        if isinstance(decoded.answer, str):
-            return encode_answers(decoded.answer, self._answers(result, answered))
-        return write_inference_response(decoded.answer, result.own(), name=self.name, version=self.version)
-
-    def _answers(self, share: Share, answered: dict[int, list[Any]]) -> list[Any]:
-        """The answers to one request's rows; those of its whole batch are made at once."""
-        batch = id(share.outputs)
-        if batch not in answered:
-            try:
-                answered[batch] = self.row_answers(share.outputs)
-            except Exception:  # noqa: BLE001 - then it is one request's fault, or everyone's
-                return self.row_answers(share.own())
-        return answered[batch][share.first : share.end]
-
-    def _version_headers(self) -> dict[str, str]:
-        return {"X-Model-Version": self.version, "X-Model-Digest": self.digest}
-
     # What TorchServe calls.
 
     def initialize(self, context: TorchServeContext) -> None:
@@ -289,8 +185,8 @@ class CheckpointHandler(TaskSteps[TaskT]):
             counted = [request.counted for request in requests]
             responses = tell_times(self.answer, requests, metrics)
         except Exception as error:  # noqa: BLE001 - TorchServe would fail the whole batch
-            failed = problem_response(_unexpected(error))
-            failed.headers.update(self._version_headers())
+            failed = problem_response(unexpected(error))
+            failed.headers.update(self.version_headers())
             responses = [failed] * count
         metrics.finish(list(compress(responses, counted)))
         return responses
@@ -354,17 +250,3 @@ def _warm_up_sizes(batch_size: int) -> list[int]:
     """Beyond those it was adopted with: 4, 8 … and the batch size itself; modules prepare themselves by size."""
     sizes = {batch_size, *(2**power for power in range(batch_size.bit_length()))}
     return sorted(sizes.difference(ADOPTED_SIZES))
-
-
-def _require_rows(output: object, count: int) -> torch.Tensor:
-    if isinstance(output, torch.Tensor) and output.ndim and len(output) == count:
-        return output
-    found = f"a tensor of {list(output.shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
-    raise ModuleMismatchError(
-        f"the module answers {count} rows with {found}; expected one tensor whose first axis counts the rows"
-    )
-
-
-def _unexpected(error: Exception) -> RequestError:
-    logger.error("unexpected while answering a request: %s", describe_fault(error))
-    return RequestError(f"An unexpected {type(error).__name__}; the worker's log has its place.")
