@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -54,9 +55,13 @@ def compare(
     connections: Sequence[int],
     rounds: int,
     seconds: float,
+    standing_still: Callable[[], AbstractContextManager[None]],
     say: Say,
 ) -> Iterator[Comparison]:
-    """Measure every form at every number of connections; who goes first changes from round to round."""
+    """Measure every form at every number of connections; who goes first changes from round to round.
+
+    The peer is ``standing_still`` while ours is measured.
+    """
     found: dict[tuple[Form, int], tuple[list[Measure], list[Measure]]] = {
         (form, count): ([], []) for form in targets for count in connections
     }
@@ -68,6 +73,7 @@ def compare(
         for (form, count), sides in found.items():
             order = (0, 1) if round_number % 2 == 0 else (1, 0)
             for side in order:
-                sides[side].append(measure(targets[form][side], count, seconds))
+                with standing_still() if side == 0 else nullcontext():
+                    sides[side].append(measure(targets[form][side], count, seconds))
     for (form, count), (ours, theirs) in found.items():
         yield Comparison(workload, form, count, peer, tuple(ours), tuple(theirs))

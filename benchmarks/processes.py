@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -78,6 +78,15 @@ class ServerProcess:
         self.stop()
         tail = self._log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
         raise PeerUnavailableError(f"did not start:\n{tail}")
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Give it and its children no processor for as long as the block runs."""
+        os.killpg(self._process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self._process.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """End it, politely first; then whatever is left of its group."""

@@ -95,12 +95,14 @@ def _measure_pair(ours: Peer, peer_name: str, plan: Plan, found: Found, folder: 
         "connections": plan.connections,
         "rounds": plan.rounds,
         "seconds": plan.seconds,
+        "say": say,
     }
     say(f"{workload.name}: starting {peer_name}")
     try:
         with serving(PEERS[peer_name](), workload, folder / f"{workload.name}-{peer_name}") as peer:
             targets = _targets(ours, peer, workload)
-            found.comparisons += compare(workload.name, peer_name, targets, say=say, **options)
+            options["standing_still"] = peer.standing_still
+            found.comparisons += compare(workload.name, peer_name, targets, **options)
     except (PeerUnavailableError, WrongAnswerError) as error:
         found.unavailable[peer_name] = str(error)
         say(f"{peer_name}: {error}")

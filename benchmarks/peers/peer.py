@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,9 @@ class Peer(Protocol):
 
     def stop(self) -> None:
         """End it and everything it started."""
+
+    def standing_still(self) -> AbstractContextManager[None]:
+        """Let it take no processor time within the block, if it would take any while nobody asks it."""
 
     def target(self, form: Form) -> Target | None:
         """Return the requests of one form, None when it takes no such form."""
@@ -66,6 +70,10 @@ class PythonPeer:
         if self._process is not None:
             self._process.stop()
             self._process = None
+
+    def standing_still(self) -> AbstractContextManager[None]:
+        """Some poll: LitServe alone, asked by nobody, takes half of what the other side could use."""
+        return self._process.standing_still() if self._process is not None else nullcontext()
 
     @property
     def url(self) -> str:

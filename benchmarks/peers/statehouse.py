@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,10 @@ class Statehouse:
             self._process.terminate()
             self._process.wait()
             self._process = None
+
+    def standing_still(self) -> AbstractContextManager[None]:
+        """It waits without polling."""
+        return nullcontext()
 
     def target(self, form: Form) -> Target | None:
         """Return requests of its own form: JSON, raw numbers, or the image itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,10 @@ class TorchServe:
         if self._server is not None:
             self._server.__exit__(None, None, None)
             self._server = None
+
+    def standing_still(self) -> AbstractContextManager[None]:
+        """It waits without polling."""
+        return nullcontext()
 
     def target(self, form: Form) -> Target | None:
         """Return JSON."""
