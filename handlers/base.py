@@ -11,6 +11,7 @@ import numpy as np
 import orjson
 import torch
 
+from handlers.allocator import keep_freed_memory
 from handlers.answering import MIN_CHUNK_ROWS, UNOBSERVED, Answering, unexpected
 from handlers.batch import Outputs, run_pipeline
 from handlers.errors import (
@@ -157,6 +158,7 @@ class CheckpointHandler(Answering[TaskT]):
         Raises RuntimeError; the reason is then in the settings' failure file.
         """
         quiet_worker()
+        keep_freed_memory()
         try:
             settings = read_settings(Path(context.system_properties["model_dir"]))
         except WorkerSettingsError as error:  # without settings there is no failure file to name
