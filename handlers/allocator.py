@@ -12,7 +12,7 @@ LARGEST_KEPT_BYTES = 32 << 20  # glibc takes no more
 
 
 def keep_freed_memory() -> bool:
-    """Keep up to 128 MiB of freed memory in this process; returns whether its allocator can be told so (glibc's can)."""
+    """Keep up to 128 MiB of freed memory in this process; returns whether its allocator, as glibc's, can be told so."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
