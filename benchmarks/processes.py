@@ -82,11 +82,15 @@ class ServerProcess:
     @contextlib.contextmanager
     def standing_still(self) -> Iterator[None]:
         """Give it and its children no processor for as long as the block runs."""
-        os.killpg(self._process.pid, signal.SIGSTOP)
+        self._signal_all(signal.SIGSTOP)
         try:
             yield
         finally:
-            os.killpg(self._process.pid, signal.SIGCONT)
+            self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):  # then its requests fail, and are counted
+            os.killpg(self._process.pid, number)
 
     def stop(self) -> None:
         """End it, politely first; then whatever is left of its group."""
@@ -94,6 +98,5 @@ class ServerProcess:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._signal_all(signal.SIGKILL)
         self._process.wait()

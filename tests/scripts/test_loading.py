@@ -30,7 +30,7 @@ class StubbornTorchServe(TorchServe):
         self.process = SimpleNamespace(running=True)
         self.registered: list[Lane] = []
 
-    async def register(self, lane: Lane, *, response_timeout_seconds: int) -> None:
+    async def register(self, lane: Lane) -> None:
         if self.registered:
             raise TorchServeError("no more lanes")
         self.registered.append(lane)
