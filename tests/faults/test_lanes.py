@@ -56,16 +56,18 @@ def test_nobody_waits_behind_a_large_body(make_server: Callable[[], FaultyServer
     server.start()
     (server.folder / "hold").touch()
     large = b'{"inputs": [1, 2, 13, 4]}'.ljust(300_000)  # the worker holds it
+    held: list[Future[httpx.Response]] = []
     with ThreadPoolExecutor(50) as pool:
 
-        def send_large() -> Future[httpx.Response]:
-            return pool.submit(server.client.post, "/predictions/moody", content=large, timeout=60)
+        def send_large() -> None:
+            held.append(pool.submit(server.client.post, "/predictions/moody", content=large, timeout=60))
+            arrived = f'front_in_flight{{model="moody",version="1.0"}} {len(held)}.0'
+            server.wait_until(lambda: arrived in metrics_of(server))
 
-        held = [send_large()]
-        server.wait_until(lambda: 'front_in_flight{model="moody",version="1.0"} 1.0' in metrics_of(server))
+        send_large()
         small = [server.ask("moody", 1, 2, 3, 4, timeout=20) for _ in range(5)]
-        for _ in range(5):  # it is for some seconds that one has the lane: another one goes on
-            held.append(send_large())
+        for _ in range(5):
+            send_large()  # the lane is left to it for some seconds
             small += pool.map(lambda _: server.ask("moody", 1, 2, 3, 4, timeout=20), range(40))
         assert {answer.status_code for answer in small} == {200}
         assert not any(each.done() for each in held)
