@@ -153,7 +153,7 @@ class RuntimeFolder:
 
     @property
     def torchserve_metrics(self) -> Path:
-        """What TorchServe is to measure: here, because it passes the path on in the way of a property."""
+        """What TorchServe is to measure; a copy, as a property file mangles paths that are not ASCII."""
         return self.path / "metrics.yaml"
 
     @property

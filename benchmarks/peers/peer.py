@@ -72,7 +72,7 @@ class PythonPeer:
             self._process = None
 
     def standing_still(self) -> AbstractContextManager[None]:
-        """Some poll: LitServe alone, asked by nobody, takes half of what the other side could use."""
+        """One that polls while nobody asks it would take processor time from the other side."""
         return self._process.standing_still() if self._process is not None else nullcontext()
 
     @property

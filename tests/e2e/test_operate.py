@@ -346,9 +346,8 @@ def test_what_computes_much_gets_other_settings(make_server: Callable[[], Server
     answer = server.client.post("/predictions/pets", content=make_png(0, task))
     assert answer.status_code == 200, answer.text
 
-    publish_tutorial(
-        server, tutorial, "2.0", name="pets"
-    )  # another kind of model: what was good for it is not
+    # Another kind of model under the same name: what was good for the one before is not for it.
+    publish_tutorial(server, tutorial, "2.0", name="pets")
     server.run("swap", "pets", "2.0")
     versions = server.read_deployment()["models"]["pets"]["versions"]
     assert VersionSettings.model_validate(versions["2.0"]).lanes == VersionSettings().lanes
