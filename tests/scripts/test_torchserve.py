@@ -140,6 +140,19 @@ def test_a_worker_s_timeouts_are_those_of_its_lane(running: Running, echo: Lane)
     assert described["startupTimeout"] == LOAD_TIMEOUT_SECONDS
 
 
+def test_it_counts_what_is_read_and_no_more(running: Running, echo: Lane) -> None:
+    """It tells for ever of each lane that there ever was."""
+    running.client.post("/predictions/echo", content=b"{}")
+    transport = httpx.HTTPTransport(uds=str(running.runtime.metrics_socket))
+    page = httpx.Client(transport=transport, base_url="http://t").get("/metrics").text
+    told = {line.partition("{")[0] for line in page.splitlines() if line and not line.startswith("#")}
+    assert told - {"PredictionTime"} == {  # by name, of workers that read and write as TorchServe ships it
+        "ts_inference_requests_total",
+        "ts_inference_latency_microseconds",
+        "ts_queue_latency_microseconds",
+    }
+
+
 def test_registering_does_not_wait_for_the_workers(running: Running) -> None:
     lane = running.register("refuses", "1.0", handler="refuses")
     assert not running.ready(lane)
