@@ -192,7 +192,8 @@ def apply(
     steps = client.plan()
     if not as_json:
         change_report.print_plan(steps)
-    done = [] if only_plan or not steps else client.change("apply", _shown(as_json), wait=not no_wait)["done"]
+    # Without steps too: an edit that changes nothing, a comment say, is known for one from then on.
+    done = [] if only_plan else client.change("apply", _shown(as_json), wait=not no_wait)["done"]
     if as_json:
         console.print_json({"plan": steps, "done": done})
 

@@ -100,6 +100,16 @@ def test_an_invalid_edit_is_refused_and_stays(served: FaultyServer) -> None:
     assert served.run_json("apply")["done"] == []
 
 
+def test_an_edit_that_changes_nothing_stands_in_no_way_once_it_is_applied(served: FaultyServer) -> None:
+    changes = len(served.history())
+    served.deployment_file.write_text("# a note\n" + yaml.safe_dump(served.read_deployment()))
+    assert served.run_json("apply") == {"plan": [], "done": []}
+    served.run("swap", "moody", "1.1")
+    assert served.serving() == "1.1"
+    assert len(served.history()) == changes
+    assert not served.deployment_file.with_suffix(".rejected.yaml").exists()
+
+
 def test_an_edit_that_cannot_be_done_is_kept_and_the_file_says_what_is(served: FaultyServer) -> None:
     """One step of it works and stays; the version of the next cannot start."""
     server = served
