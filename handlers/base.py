@@ -30,7 +30,7 @@ from handlers.problem import problem_response
 from handlers.request import Request, Response, TorchServeContext, read_requests, write_responses
 from handlers.row_buffer import RowBuffer
 from handlers.server_timing import tell_times
-from handlers.settings import WorkerSettings, check_identity, read_settings
+from handlers.settings import Optimization, WorkerSettings, check_identity, read_settings
 from handlers.startup import (
     failure_told,
     quiet_worker,
@@ -53,6 +53,7 @@ class CheckpointHandler(Answering[TaskT]):
 
     metrics: WorkerMetrics | None = None
     sample_outputs: Outputs
+    computed_in: torch.dtype  # of the numbers inside the module: how near answers must be goes by that
 
     # From a checkpoint to a module that has proved itself.
 
@@ -101,7 +102,7 @@ class CheckpointHandler(Answering[TaskT]):
         self.device = device
         self.module = (module if wrapped else self.wrap(module)).eval().to(device)
         floating = (p.dtype for p in self.module.parameters() if p.is_floating_point())
-        self.dtype = next(floating, torch.float32)
+        self.dtype = self.computed_in = next(floating, torch.float32)
         self.configure(input_shape)
         self.row_buffer = RowBuffer(
             min(self.chunk_rows, self.row_limit),
@@ -110,6 +111,11 @@ class CheckpointHandler(Answering[TaskT]):
             pinned=device.type == "cuda" and self.row_dtype.kind != "O",
         )
         self.warm_up(ADOPTED_SIZES)
+
+    def optimized(self, optimizations: Sequence[Optimization]) -> torch.nn.Module:
+        """What to call instead of `module`, which may be changed by it; raises OptimizationError."""
+        made = [decode(self.make_example(seed), self).rows for seed in range(CHECKED_ROWS)]
+        return optimize(self.module, self.preprocess(np.concatenate(made)), optimizations)
 
     def warm_up(self, row_counts: Iterable[int]) -> None:
         """Send the made example through the module, as often repeated as each of `row_counts` says."""
@@ -127,7 +133,7 @@ class CheckpointHandler(Answering[TaskT]):
 
     def check_golden(self, golden: Golden) -> None:
         """Answer every golden example; raises GoldenMismatchError with every difference."""
-        kind = f"{self.device.type}/{str(self.dtype).removeprefix('torch.')}"
+        kind = f"{self.device.type}/{str(self.computed_in).removeprefix('torch.')}"
         if kind not in golden.tolerances:
             raise GoldenMismatchError(
                 f"{GOLDEN_FILE} has no tolerance for {kind}; it has {golden.tolerances}"
@@ -214,8 +220,8 @@ class CheckpointHandler(Answering[TaskT]):
         self.chunk_rows = max(MIN_CHUNK_ROWS, settings.batch_size)
         self.adopt(load_checkpoint(settings.checkpoint_path, map_location=device), device)
         if settings.optimizations:
-            made = [decode(self.make_example(seed), self).rows for seed in range(CHECKED_ROWS)]
-            self.module = optimize(self.module, self.preprocess(np.concatenate(made)), settings.optimizations)
+            self.module = self.optimized(settings.optimizations)
+            self.computed_in = torch.bfloat16 if "bfloat16" in settings.optimizations else self.dtype
 
 
 def handler_class(header: CheckpointHeader) -> type[CheckpointHandler[Any]]:

@@ -16,9 +16,11 @@ from handlers.settings import Optimization
 
 CHECKED_ROWS = 3
 RUNS_TO_SETTLE = 3  # TorchScript watches the first runs, and specialises by what it saw
-# Both keep the numbers' type: other kernels add the same products up in another order, no more. For float16
+# Most keep the numbers' type: other kernels add the same products up in another order, no more. For float16
 # and bfloat16 that order is worth their own precision.
 TOLERANCES = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+# What is computed in bfloat16, of 8 significant bits, errs by a share of the largest number that was added up.
+BFLOAT16_SHARE = 5e-2
 
 
 def optimize(
@@ -45,7 +47,7 @@ def optimize(
     optimized = module
     with torch.inference_mode():
         expected = [module(examples[:count]) for count in range(1, CHECKED_ROWS + 1)]
-        for name in ("channels_last", "freeze"):  # what is frozen can be changed no more
+        for name in ("bfloat16", "channels_last", "freeze"):  # what is frozen can be changed no more
             if name in optimizations:
                 optimized = _apply(name, optimized, examples)
         for answer in expected * RUNS_TO_SETTLE:
@@ -55,6 +57,7 @@ def optimize(
 
 def _apply(name: Optimization, module: nn.Module, examples: Tensor) -> nn.Module:
     builders: dict[Optimization, Callable[[nn.Module, Tensor], nn.Module]] = {
+        "bfloat16": lambda module, _: InBfloat16(module).eval(),
         "channels_last": _channels_last,
         "freeze": _freeze,
     }
@@ -67,6 +70,20 @@ def _apply(name: Optimization, module: nn.Module, examples: Tensor) -> nn.Module
             f"optimization {name!r} cannot be applied to this module ({type(error).__name__}: "
             f"{str(error).strip().partition(chr(10))[0][:200]}); leave it out of the deployment"
         ) from error
+
+
+class InBfloat16(nn.Module):
+    """Gives `module`, whose numbers become bfloat16, its own such, and its answer as it was asked."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.dtype = next((each.dtype for each in module.parameters() if each.is_floating_point()), None)
+        self.module = module.bfloat16()
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return what the module answers."""
+        answer: Tensor = self.module(rows.bfloat16() if rows.is_floating_point() else rows)
+        return answer.to(self.dtype) if answer.is_floating_point() and self.dtype is not None else answer
 
 
 class ChannelsLast(nn.Module):
@@ -115,12 +132,20 @@ def _check(module: nn.Module, rows: Tensor, expected: Tensor, optimizations: Seq
     """Raise OptimizationError unless `module` answers `rows` as expected."""
     asked = f"optimizations {list(optimizations)}"
     try:
-        answer = module(rows)
-        near = TOLERANCES.get(expected.dtype, 0.0)
-        torch.testing.assert_close(answer, expected, rtol=near, atol=near, equal_nan=True)
+        relative, absolute = _tolerance(expected, optimizations)
+        torch.testing.assert_close(module(rows), expected, rtol=relative, atol=absolute, equal_nan=True)
     except (RuntimeError, AssertionError, TypeError) as error:
         said = " ".join(str(error).split())[:300]
         raise OptimizationError(
             f"with {asked} the module does not answer {len(rows)} rows as without ({said}); "
             "leave them out of the deployment"
         ) from error
+
+
+def _tolerance(expected: Tensor, optimizations: Sequence[Optimization]) -> tuple[float, float]:
+    """How far answers may be from those expected: relative to each, and absolute."""
+    near = TOLERANCES.get(expected.dtype, 0.0)
+    if "bfloat16" not in optimizations or not expected.is_floating_point():
+        return near, near
+    largest = expected[expected.isfinite()].abs().max() if expected.isfinite().any() else 0.0
+    return near, max(near, BFLOAT16_SHARE * float(largest))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from handlers.errors import ChangedFilesError, WorkerSettingsError
 
 SETTINGS_FILE = "statehouse.json"
-Optimization = Literal["channels_last", "freeze"]
+Optimization = Literal["bfloat16", "channels_last", "freeze"]
 
 
 class FileIdentity(BaseModel):

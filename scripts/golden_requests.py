@@ -22,7 +22,8 @@ async def send_golden_requests(supervisor: Supervisor, loaded: LoadedVersion) ->
     if loaded.published is None:
         raise GoldenRequestError(f"{loaded.name} {loaded.version} is not loaded.")
     golden = read_golden(loaded.published.golden_path)
-    tolerance = _tolerance(golden.tolerances, loaded.device, loaded.published.manifest.dtypes)
+    dtypes = [*loaded.published.manifest.dtypes, *loaded.settings.optimizations]  # one of which is bfloat16
+    tolerance = _tolerance(golden.tolerances, loaded.device, dtypes)
     url = f"/predictions/{loaded.name}/{loaded.version}"
     problems: list[str] = []
     async with supervisor.front.own_client(timeout_seconds=TIMEOUT_SECONDS) as client:

@@ -7,21 +7,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from handlers.settings import Optimization
 from scripts.deployment import MAX_LANES, LaneSettings, VersionSettings
 
 BATCH_SIZES = (1, 4, 8, 16, 32, 64)
 DELAYS_MS = (2, 5)  # besides the default lane's
 CONNECTIONS = (1, 4, 8, 16, 64)  # measured where none are given
-OPTIMIZATIONS = ("freeze", "channels_last")  # the first contains what the second gives
+# The first contains what the second gives.
+OPTIMIZATIONS: tuple[tuple[Optimization, ...], ...] = (("freeze",), ("channels_last",))
+# These change the answers, if little: only where somebody has said that they may.
+IN_BFLOAT16: tuple[tuple[Optimization, ...], ...] = (("bfloat16", "freeze"), ("bfloat16",))
 
 
 def single_lanes(
-    batch_sizes: Sequence[int], threads: int, *, most_in_flight: int | None
+    batch_sizes: Sequence[int], present: VersionSettings, *, most_in_flight: int | None
 ) -> list[VersionSettings]:
-    """Return one worker per batch size; sizes that could never fill are left out."""
+    """Return one worker per batch size, its module as it is at present; sizes that could never fill are left out."""
     sizes = [size for size in batch_sizes if most_in_flight is None or size <= most_in_flight]
     return [
-        VersionSettings(threads=threads, lanes=(LaneSettings(batch_size=size),))
+        VersionSettings(
+            threads=present.threads,
+            optimizations=present.optimizations,
+            lanes=(LaneSettings(batch_size=size),),
+        )
         for size in sorted(set(sizes)) or batch_sizes[:1]
     ]
 
@@ -48,10 +56,12 @@ def with_workers(settings: VersionSettings, cores: int) -> list[VersionSettings]
     ]
 
 
-def with_optimizations(settings: VersionSettings) -> Iterator[VersionSettings]:
-    """Yield each optimization by itself, the best first; one that a module does not allow cannot run."""
-    for name in OPTIMIZATIONS:
-        yield settings.model_copy(update={"optimizations": (name,)})
+def with_optimizations(
+    settings: VersionSettings, ways: Sequence[tuple[Optimization, ...]]
+) -> Iterator[VersionSettings]:
+    """Yield the settings with each of the ``ways``, the best first; one that a module does not allow cannot run."""
+    for optimizations in ways:
+        yield settings.model_copy(update={"optimizations": optimizations})
 
 
 class Group(NamedTuple):

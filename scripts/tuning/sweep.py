@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from handlers.settings import Optimization
 from scripts.deployment import VersionSettings
 from scripts.tuning.candidates import (
     BATCH_SIZES,
     DELAYS_MS,
+    IN_BFLOAT16,
+    OPTIMIZATIONS,
     lane_sets,
     single_lanes,
     with_delays,
@@ -28,6 +31,7 @@ class Space:
     connections: tuple[int, ...] = ()
     batch_sizes: tuple[int, ...] = BATCH_SIZES
     delays_ms: tuple[int, ...] = DELAYS_MS
+    bfloat16: bool = False  # whether answers may be of that precision
 
 
 class Sweep:
@@ -45,16 +49,16 @@ class Sweep:
     def run(self, present: VersionSettings) -> list[Measured]:
         """Try the present settings and all that the space allows; return what was found, in order."""
         space = self._space
-        lanes = single_lanes(
-            space.batch_sizes, present.threads, most_in_flight=max(space.connections, default=None)
-        )
+        lanes = single_lanes(space.batch_sizes, present, most_in_flight=max(space.connections, default=None))
         self._try([present, VersionSettings()], later=len(lanes))
         singles = self._try(lanes)
         best = self._best(singles)
         singles += self._try(with_delays(best, space.delays_ms))
         best = self._best(singles)
         best = self._best([*singles, *self._try(with_workers(best, space.cores))])
-        best = self._best([self.found[best], *self._try_optimizations(best)])
+        optimized = self._try_optimizations(best, OPTIMIZATIONS)
+        optimized += self._try_optimizations(best, IN_BFLOAT16) if space.bfloat16 else []
+        best = self._best([self.found[best], *optimized])
         if len(space.connections) > 1:
             self._try(lane_sets(self._best_sizes(singles), best))
         return list(self.found.values())
@@ -67,10 +71,12 @@ class Sweep:
             self.found[settings] = self._measure(settings)
         return [self.found[settings] for settings in candidates]
 
-    def _try_optimizations(self, settings: VersionSettings) -> list[Measured]:
+    def _try_optimizations(
+        self, settings: VersionSettings, ways: Sequence[tuple[Optimization, ...]]
+    ) -> list[Measured]:
         """Try them until one can run."""
         tried: list[Measured] = []
-        for optimized in with_optimizations(settings):
+        for optimized in with_optimizations(settings, ways):
             tried += self._try([optimized])
             if tried[-1].problem is None:
                 break

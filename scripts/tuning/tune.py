@@ -37,6 +37,7 @@ class TuneOptions:
     inputs: tuple[str, ...] = ()
     batch_sizes: tuple[int, ...] = BATCH_SIZES
     delays_ms: tuple[int, ...] = DELAYS_MS
+    bfloat16: bool = False
 
     @property
     def loads(self) -> tuple[ClosedLoop | OpenLoop, ...]:
@@ -50,7 +51,7 @@ class TuneOptions:
     def space(self) -> Space:
         """What may be tried on this machine."""
         connections = tuple(load.connections for load in self.loads if isinstance(load, ClosedLoop))
-        return Space(available_cores(), connections, self.batch_sizes, self.delays_ms)
+        return Space(available_cores(), connections, self.batch_sizes, self.delays_ms, self.bfloat16)
 
 
 def tune(name: str, options: TuneOptions, *, deployment_file: Path, shown: bool) -> TuneResult:

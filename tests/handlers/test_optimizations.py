@@ -1,11 +1,14 @@
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from handlers.errors import OptimizationError
+from handlers.errors import GoldenMismatchError, OptimizationError
+from handlers.golden import GOLDEN_FILE, Golden, read_golden
 from handlers.optimizations import optimize
+from handlers.settings import read_settings
 from models import ImageClassificationTask, TensorTask, build_model
 
 CONVNET = {"in_channels": 3, "height": 16, "width": 16, "num_classes": 5, "channels": [8, 8]}
@@ -57,6 +60,10 @@ def built(name, shape, config):
     return module, torch.rand(40, *shape)
 
 
+def examples_of(private):
+    return read_golden(Path(read_settings(private).version_folder, GOLDEN_FILE)).examples
+
+
 @pytest.mark.parametrize(("name", "optimizations"), APPLIED)
 def test_batches_of_any_size_are_answered_as_without(name, optimizations):
     config, shape = MODELS[name]
@@ -82,6 +89,79 @@ def test_token_ids_are_frozen_too():
 def test_what_decides_by_its_input_is_refused_rather_than_answered_wrongly(module):
     with pytest.raises(OptimizationError, match=r"decides in Python .*test_optimizations.py:\d+"):
         optimize(module, torch.ones(3, 4), ["freeze"])
+
+
+class Cancelling(nn.Module):
+    """Adds much and takes it away again: what remains is less than bfloat16 can hold beside it."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4))
+
+    def forward(self, x):
+        return (x * self.weight + 4096) - 4096
+
+
+class Mixing(nn.Module):
+    """Has a float32 of its own, which is no parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.layer(x) @ torch.eye(4)
+
+
+@pytest.mark.parametrize("optimizations", [["bfloat16"], ["bfloat16", "freeze"], ["freeze", "bfloat16"]])
+@pytest.mark.parametrize("name", MODELS)
+def test_in_bfloat16_answers_keep_their_type_and_differ_by_little(name, optimizations):
+    config, shape = MODELS[name]
+    module, rows = built(name, shape, config)
+    plain = copy.deepcopy(module)
+    optimized = optimize(module, rows[:3], optimizations)
+    weights = [each.dtype for each in optimized.parameters() if each.is_floating_point()]
+    assert set(weights) <= {torch.bfloat16}
+    with torch.inference_mode():
+        for count in (1, 2, 5, 32):
+            expected, answer = plain(rows[:count]), optimized(rows[:count])
+            assert answer.dtype == torch.float32
+            assert (answer - expected).abs().max() <= 0.05 * expected.abs().max()
+            assert not torch.equal(answer, expected)
+
+
+def test_token_ids_stay_whole_numbers_in_bfloat16():
+    torch.manual_seed(0)
+    module, tokens = Encoder().eval().requires_grad_(False), torch.randint(0, 50, (9, 7))
+    expected = module(tokens)
+    answer = optimize(module, tokens[:3], ["bfloat16", "freeze"])(tokens)
+    assert (answer - expected).abs().max() <= 0.05 * expected.abs().max()
+
+
+def test_what_bfloat16_changes_too_much_is_refused():
+    with pytest.raises(
+        OptimizationError, match=r"\['bfloat16'\] the module does not answer 1 rows as without"
+    ):
+        optimize(Cancelling().eval(), torch.rand(3, 4), ["bfloat16"])
+
+
+def test_what_cannot_compute_in_bfloat16_says_so():
+    with pytest.raises(OptimizationError, match=r"\['bfloat16'\] the module does not answer .*dtype"):
+        optimize(Mixing().eval(), torch.rand(3, 4), ["bfloat16"])
+
+
+def test_an_infinite_answer_does_not_make_every_other_right():
+    class Masking(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(4))
+
+        def forward(self, x):
+            answer = (x * self.weight + 4096) - 4096
+            return torch.cat([answer, torch.full_like(answer, float("-inf"))], dim=1)
+
+    with pytest.raises(OptimizationError, match="does not answer 1 rows as without"):
+        optimize(Masking().eval(), torch.rand(3, 4), ["bfloat16"])
 
 
 def test_what_does_not_answer_the_same_twice_is_refused():
@@ -121,6 +201,16 @@ def test_an_optimised_worker_proves_itself_by_the_same_golden_examples(
     worker = load_worker(private, f"handlers.{task.task}")
     module = worker.service._entry_point.__self__.module
     assert isinstance(module, torch.jit.ScriptModule)
+
+
+def test_a_worker_in_bfloat16_is_held_to_the_tolerance_of_bfloat16(make_version, load_worker):
+    private = make_version("simple_net", SIMPLE_NET, TensorTask(), optimizations=["bfloat16", "freeze"])
+    handler = load_worker(private, "handlers.tensor").service._entry_point.__self__
+    assert handler.computed_in == torch.bfloat16
+    with pytest.raises(GoldenMismatchError, match="cpu/bfloat16"):
+        handler.check_golden(
+            Golden(source="made", tolerances={"cpu/float32": 1.0}, examples=examples_of(private))
+        )
 
 
 def test_a_worker_whose_module_cannot_be_optimised_says_so(make_version, load_worker):

@@ -5,21 +5,32 @@ from __future__ import annotations
 from scripts.deployment import MAX_LANES, VersionSettings
 from scripts.tuning.candidates import lane_sets, single_lanes, with_delays, with_workers
 
+PRESENT = VersionSettings()
+
 
 def lanes(settings: VersionSettings) -> list[tuple[int, int | None]]:
     return [(lane.batch_size, lane.up_to) for lane in settings.lanes]
 
 
 def single(batch_size: int) -> VersionSettings:
-    [settings] = single_lanes([batch_size], 1, most_in_flight=None)
+    [settings] = single_lanes([batch_size], PRESENT, most_in_flight=None)
     return settings
 
 
 def test_batches_that_could_never_fill_are_left_out() -> None:
     sizes = [64, 1, 8, 8]
-    assert [lanes(each) for each in single_lanes(sizes, 1, most_in_flight=8)] == [[(1, None)], [(8, None)]]
-    assert len(single_lanes(sizes, 1, most_in_flight=None)) == 3
-    assert [lanes(each) for each in single_lanes([16, 32], 1, most_in_flight=4)] == [[(16, None)]]
+    assert [lanes(each) for each in single_lanes(sizes, PRESENT, most_in_flight=8)] == [
+        [(1, None)],
+        [(8, None)],
+    ]
+    assert len(single_lanes(sizes, PRESENT, most_in_flight=None)) == 3
+    assert [lanes(each) for each in single_lanes([16, 32], PRESENT, most_in_flight=4)] == [[(16, None)]]
+
+
+def test_the_module_stays_as_it_is_while_batch_sizes_are_tried() -> None:
+    present = VersionSettings(threads=2, optimizations=("freeze",))
+    [settings] = single_lanes([4], present, most_in_flight=None)
+    assert (settings.threads, settings.optimizations, settings.workers) == (2, ("freeze",), 1)
 
 
 def test_a_batch_of_one_never_waits() -> None:

@@ -92,6 +92,21 @@ def test_optimizations_are_tried_until_one_can_run_and_lanes_keep_what_helps() -
     assert best.settings.optimizations == ("channels_last",)
 
 
+def test_bfloat16_is_tried_only_where_answers_may_be_of_that_precision() -> None:
+    machine = Machine((16,))
+
+    def measure(settings: VersionSettings) -> Measured:
+        machine.cost_ms = 0.1 if "bfloat16" in settings.optimizations else 1.0
+        return machine.measure(settings)
+
+    found = Sweep(measure, Goal(), Space(1, (16,), (1, 16))).run(PRESENT)
+    assert not any("bfloat16" in each.settings.optimizations for each in found)
+    found = Sweep(measure, Goal(), Space(1, (16,), (1, 16), bfloat16=True)).run(PRESENT)
+    best = Goal().choose(found)
+    assert best is not None
+    assert best.settings.optimizations == ("bfloat16", "freeze")
+
+
 def rounds(*rates: float, p99_ms: float = 10) -> Measured:
     return Measured(PRESENT, tuple((Figures(rate, p99_ms / 2e3, p99_ms / 1e3),) for rate in rates))
 
