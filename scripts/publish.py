@@ -87,7 +87,7 @@ def publish(
             report("writing the version")
             path = write_checkpoint(draft, source, golden, max_shard_bytes=max_shard_bytes)
             written = _read_back(path, golden, identity)
-            manifest = write_golden_and_manifest(draft, written, handler, golden, identity)
+            manifest = write_golden_and_manifest(draft, written, handler, golden, identity, report)
     published = store.obtain(name, version, report)
     # Another may have published the same at the same time, and been there first.
     return PublishResult(

@@ -226,6 +226,7 @@ def _description(loaded: LoadedVersion) -> dict[str, Any]:
             "task_config",
             "parameter_count",
             "macs_per_row",
+            "frozen_speedup",
             "dtypes",
             "labels",
             "input_schema",

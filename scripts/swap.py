@@ -166,11 +166,14 @@ def _settings_of(change: Change, version: str) -> VersionSettings:
     if chosen is None:
         return usual
     before = supervisor.versions.get((name, supervisor.front.default_of(name) or ""))
-    if before is None or before.published is None or same_kind(before.published.manifest, manifest):
+    published = before.published if before is not None else None
+    if published is not None and not same_kind(published.manifest, manifest):
+        return usual.model_copy(update={"fast_io": chosen.fast_io})
+    if "freeze" not in chosen.optimizations or manifest.frozen_speedup != 0:
         return chosen
-    return chosen.model_copy(
-        update={"workers": usual.workers, "threads": usual.threads, "lanes": usual.lanes}
-    )
+    change.say(f"{name} {version} cannot be frozen as the version before it is: it runs without `freeze`")
+    kept = tuple(each for each in chosen.optimizations if each != "freeze")
+    return chosen.model_copy(update={"optimizations": kept})
 
 
 async def _fetch(change: Change, version: str) -> None:

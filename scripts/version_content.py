@@ -18,10 +18,12 @@ from safetensors import SafetensorError
 from handlers.golden import GOLDEN_FILE, Golden, write_golden
 from handlers.payload import decode
 from handlers.request import Request
+from handlers.speedup import frozen_speedup
 from models.architecture import get_architecture
 from models.checkpoint import Checkpoint, CheckpointHeader, save_checkpoint
 from models.macs import count_macs
 from scripts import __version__
+from scripts.default_settings import is_heavy
 from scripts.manifest import (
     MANIFEST_FILE,
     READING_KEY,
@@ -33,13 +35,14 @@ from scripts.manifest import (
     VersionManifest,
 )
 from scripts.source import Handler, Identity
-from scripts.store import sha256_of
+from scripts.store import Tell, sha256_of, tell_nobody
 
 _CHECKPOINT_FILES: dict[str, CheckpointFile] = {
     "pt": "checkpoint.pt",
     "safetensors": "checkpoint.safetensors",
 }
 MOST_COUNTED = 8  # golden examples; more would tell nothing new
+MOST_FROZEN_BYTES = 512 << 20  # of weights, which each frozen worker has for itself
 
 
 def write_checkpoint(
@@ -83,20 +86,33 @@ def reading_record(header: CheckpointHeader) -> dict[str, Any]:
 
 
 def write_golden_and_manifest(
-    folder: Path, checkpoint: Checkpoint, handler: Handler, golden: Golden, identity: Identity
+    folder: Path,
+    checkpoint: Checkpoint,
+    handler: Handler,
+    golden: Golden,
+    identity: Identity,
+    report: Tell = tell_nobody,
 ) -> VersionManifest:
     """Write the rest of the version beside its checkpoint, as loaded from ``folder``; return the manifest."""
     write_golden(folder / GOLDEN_FILE, golden)
-    manifest = describe_version(folder, checkpoint, handler, golden, identity)
+    manifest = describe_version(folder, checkpoint, handler, golden, identity, report)
     (folder / MANIFEST_FILE).write_bytes(manifest.to_json())
     return manifest
 
 
 def describe_version(
-    folder: Path, checkpoint: Checkpoint, handler: Handler, golden: Golden, identity: Identity
+    folder: Path,
+    checkpoint: Checkpoint,
+    handler: Handler,
+    golden: Golden,
+    identity: Identity,
+    report: Tell = tell_nobody,
 ) -> VersionManifest:
     """Return the manifest of the files in ``folder``."""
     header = checkpoint.header
+    parameter_count = sum(parameter.numel() for parameter in handler.module.parameters())
+    macs_per_row = _macs_per_row(handler, golden)
+    speedup = _frozen_speedup(handler, report) if is_heavy(macs_per_row, parameter_count) else None
     assert header.architecture is not None and header.config is not None and header.task is not None  # noqa: S101, PT018
     architecture = get_architecture(header.architecture)
     return VersionManifest(
@@ -109,8 +125,9 @@ def describe_version(
         task_config=header.task.to_facts(),
         checkpoint=cast("CheckpointFile", header.path.name),  # the manifest sees to it
         files={name: _record(folder / name) for name in (*(file.name for file in header.files), GOLDEN_FILE)},
-        parameter_count=sum(parameter.numel() for parameter in handler.module.parameters()),
-        macs_per_row=_macs_per_row(handler, golden),
+        parameter_count=parameter_count,
+        macs_per_row=macs_per_row,
+        frozen_speedup=speedup,
         dtypes=sorted({tensor.dtype for tensor in header.tensors.values()}),
         labels=getattr(header.task, "labels", None),
         input_schema=handler.input_schema(),
@@ -138,6 +155,14 @@ def _macs_per_row(handler: Handler, golden: Golden) -> int | None:
         return max(count_macs(partial(handler.module, each)) for each in inputs)
     except Exception:  # noqa: BLE001 - a module of anybody's may not bear that its operators are watched
         return None
+
+
+def _frozen_speedup(handler: Handler, report: Tell) -> float | None:
+    weights_bytes = sum(parameter.nbytes for parameter in handler.module.parameters())
+    if handler.device.type != "cpu" or weights_bytes > MOST_FROZEN_BYTES:
+        return None
+    report("measuring how much faster the module is when it is frozen")
+    return round(frozen_speedup(handler), 2)
 
 
 def _record(path: Path) -> FileRecord:

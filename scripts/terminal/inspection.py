@@ -199,6 +199,8 @@ def _parameters(facts: dict[str, Any]) -> list[str]:
         return []
     macs = facts.get("macs_per_row")
     work = [] if macs is None else [f"about {macs:,} multiply-accumulates per row"]
+    speedup = facts.get("frozen_speedup")
+    work += [f"{speedup:.2g} times faster frozen"] if speedup else []
     return [", ".join([f"{facts['parameter_count']:,}", *(facts.get("dtypes") or ["none"]), *work])]
 
 

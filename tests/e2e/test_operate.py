@@ -15,11 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
+import yaml
 from torch import nn
 
 from handlers.images import make_png
-from models import ImageClassificationTask, build_model, save_checkpoint
-from scripts.default_settings import GPU, default_settings, is_heavy
+from models import ImageClassificationTask, TensorTask, build_model, import_architectures, save_checkpoint
+from scripts.default_settings import GPU, WORTHWHILE_SPEEDUP, default_settings, is_heavy
 from scripts.deployment import Limits, VersionSettings
 from scripts.runtime import RuntimeFolder
 from scripts.serve import deployment_to_serve
@@ -339,10 +340,12 @@ def test_what_computes_much_gets_other_settings(make_server: Callable[[], Server
     swapped = VersionSettings.model_validate(server.read_deployment()["models"]["pets"]["versions"]["1.0"])
 
     manifest = read_folder(server.store / "pets-1.0").manifest
-    assert is_heavy(manifest)
+    assert is_heavy(manifest.macs_per_row, manifest.parameter_count)
     chosen = default_settings(manifest, new_versions=1, keep_free_bytes=Limits().keep_free_bytes)
     assert swapped.lanes == made["pets"].versions["1.0"].lanes == chosen.lanes
     assert made["tutorial"].versions["1.0"].lanes == VersionSettings().lanes != chosen.lanes
+    worth_freezing = (manifest.frozen_speedup or 0) >= WORTHWHILE_SPEEDUP
+    assert swapped.optimizations == chosen.optimizations == (("freeze",) if worth_freezing else ())
     answer = server.client.post("/predictions/pets", content=make_png(0, task))
     assert answer.status_code == 200, answer.text
 
@@ -350,5 +353,49 @@ def test_what_computes_much_gets_other_settings(make_server: Callable[[], Server
     publish_tutorial(server, tutorial, "2.0", name="pets")
     server.run("swap", "pets", "2.0")
     versions = server.read_deployment()["models"]["pets"]["versions"]
-    assert VersionSettings.model_validate(versions["2.0"]).lanes == VersionSettings().lanes
+    assert VersionSettings.model_validate(versions["2.0"]) == VersionSettings()
     assert VersionSettings.model_validate(versions["1.0"]).lanes == chosen.lanes
+
+
+DECIDING_NET = """
+from torch import nn
+from models import build_model, register_architecture
+
+@register_architecture("deciding_net", input_shape=lambda config: (3, 64, 64))
+class DecidingNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        layers = {"in_channels": 3, "height": 64, "width": 64, "num_classes": 2, "channels": [16, 32]}
+        self.layers = build_model("convnet", layers)
+
+    def forward(self, x):
+        return self.layers(x) * (2 if float(x.sum()) > 0 else 3)
+"""
+
+
+def test_one_that_cannot_be_frozen_after_one_that_is_runs_as_it_was_trained(
+    make_server: Callable[[], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept of the version before does not keep the next from being served."""
+    server = make_server()
+    (server.folder / "deciding_nets.py").write_text(DECIDING_NET)
+    monkeypatch.syspath_prepend(server.folder)
+    import_architectures(["deciding_nets"])
+    server.write_deployment(architectures=["deciding_nets"])
+    config = {"in_channels": 3, "height": 64, "width": 64, "num_classes": 2, "channels": [16, 32]}
+    for version, architecture, given in (("1.0", "convnet", config), ("2.0", "deciding_net", {})):
+        file = server.folder / "net.pt"
+        module = build_model(architecture, given)
+        save_checkpoint(file, module, architecture=architecture, config=given, task=TensorTask())
+        publish(server, file, "net", version, "--architectures", "deciding_nets")
+    server.start()
+    server.run("swap", "net", "1.0")
+    deployment = server.read_deployment()
+    deployment["models"]["net"]["versions"]["1.0"]["optimizations"] = ["freeze"]  # whatever was measured here
+    server.deployment_file.write_text(yaml.safe_dump(deployment))
+    server.run("apply")
+    told = server.run("swap", "net", "2.0").stderr
+    versions = server.read_deployment()["models"]["net"]["versions"]
+    assert versions["1.0"]["optimizations"] == ["freeze"]
+    assert VersionSettings.model_validate(versions["2.0"]).optimizations == ()
+    assert "2.0 cannot be frozen as the version before it is" in told

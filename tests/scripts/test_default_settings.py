@@ -30,9 +30,10 @@ def manifest_of(make_version):
     """The manifest of a version that computes so much."""
     published = read_folder(make_version("digits", "1.0")).manifest
 
-    def make(macs, *, parameters=20, weights_bytes=0):
+    def make(macs, *, parameters=20, weights_bytes=0, speedup=None):
         files = published.files | {"checkpoint.pt": FileRecord(sha256="0" * 64, size_bytes=weights_bytes)}
         changed = {"macs_per_row": macs, "parameter_count": parameters, "files": files}
+        changed["frozen_speedup"] = speedup
         return published.model_copy(update=changed)
 
     return make
@@ -71,6 +72,26 @@ def test_heavy_modules_get_a_worker_per_core(machine, chosen):
     assert [(lane.batch_size, lane.up_to) for lane in settings.lanes] == [(1, 12), (4, None)]
     machine(cores=64)
     assert chosen(HEAVY_MACS).workers == 8
+
+
+@pytest.mark.parametrize(
+    ("speedup", "frozen"), [(None, False), (0, False), (1.09, False), (1.1, True), (3, True)]
+)
+def test_a_heavy_module_is_frozen_where_that_was_found_to_be_worth_it(machine, chosen, speedup, frozen):
+    machine()
+    assert chosen(HEAVY_MACS, speedup=speedup).optimizations == (("freeze",) if frozen else ())
+    assert chosen(HEAVY_MACS - 1, speedup=speedup).optimizations == ()
+    machine(gpu=True)
+    assert chosen(HEAVY_MACS, speedup=speedup).optimizations == ()
+
+
+@pytest.mark.parametrize(("room", "optimizations"), [(20, ("freeze",)), (19, ())])
+def test_it_is_frozen_only_where_each_worker_can_have_its_own_weights(machine, chosen, room, optimizations):
+    weights = HEAVY_WORKER_BYTES  # eight workers, each with one and a half times that
+    machine(room * HEAVY_WORKER_BYTES + weights * 3 // 2)
+    settings = chosen(HEAVY_MACS, speedup=3, weights_bytes=weights)
+    assert settings.workers == 4
+    assert settings.optimizations == optimizations
 
 
 @pytest.mark.parametrize(("room", "versions", "workers"), [(8, 1, 4), (7, 1, 3), (8, 2, 2), (2, 1, 1)])

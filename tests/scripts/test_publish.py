@@ -16,6 +16,7 @@ from models import (
     TensorTask,
     build_model,
     get_architecture,
+    import_architectures,
     load_checkpoint,
     save_checkpoint,
 )
@@ -25,6 +26,7 @@ from models.errors import (
     CheckpointUnreadableError,
     CheckpointUnsafeError,
 )
+from scripts.default_settings import is_heavy
 from scripts.errors import (
     ExampleFileError,
     NameRuleError,
@@ -127,6 +129,50 @@ def test_the_manifest_says_what_it_is(publish_net, save_net):
     assert manifest.built_by.torch == torch.__version__
     assert [(tensor.name, tensor.shape) for tensor in manifest.inputs] == [("input", [-1, 4])]
     assert [(tensor.name, tensor.shape) for tensor in manifest.outputs] == [("output", [-1, 2])]
+
+
+HEAVY = {"in_channels": 3, "height": 64, "width": 64, "num_classes": 2, "channels": [16, 32]}
+DECIDING_NET = """
+from torch import nn
+from models import build_model, register_architecture
+
+@register_architecture("deciding_net", input_shape=lambda config: (3, 64, 64))
+class DecidingNet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        layers = {"in_channels": 3, "height": 64, "width": 64, "num_classes": 2, "channels": [16, 32]}
+        self.layers = build_model("convnet", layers)
+
+    def forward(self, x):
+        return self.layers(x) * (2 if float(x.sum()) > 0 else 3)
+"""
+
+
+def test_what_computes_much_is_measured_frozen_and_the_inspection_says_it(store, tmp_path):
+    file = tmp_path / "net.pt"
+    save_checkpoint(
+        file, build_model("convnet", HEAVY), architecture="convnet", config=HEAVY, task=TensorTask()
+    )
+    steps = []
+    manifest = publish(file, store=store, name="net", version="1.0", report=steps.append).version.manifest
+    assert is_heavy(manifest.macs_per_row, manifest.parameter_count)
+    assert manifest.frozen_speedup > 0
+    assert any("frozen" in step for step in steps)
+    light = SIMPLE_NET
+    save_checkpoint(
+        file, build_model("simple_net", light), architecture="simple_net", config=light, task=TensorTask()
+    )
+    assert publish(file, store=store, name="net", version="2.0").version.manifest.frozen_speedup is None
+
+
+def test_what_computes_much_and_cannot_be_frozen_is_published_and_says_so(store, tmp_path, monkeypatch):
+    (tmp_path / "deciding_nets.py").write_text(DECIDING_NET)
+    monkeypatch.syspath_prepend(tmp_path)
+    import_architectures(["deciding_nets"])
+    file = tmp_path / "net.pt"
+    module = build_model("deciding_net", {})
+    save_checkpoint(file, module, architecture="deciding_net", config={}, task=TensorTask())
+    assert publish(file, store=store, name="net", version="1.0").version.manifest.frozen_speedup == 0
 
 
 def test_the_same_digest_again_is_fine_and_changes_nothing(publish_net, save_net, store):
