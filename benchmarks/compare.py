@@ -20,10 +20,10 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import ledger, versions_loaded
-from benchmarks.limits_table import print_limits
 from benchmarks.load import default_generator
 from benchmarks.pairs import Say
 from benchmarks.processes import ROOT, PeerUnavailableError, bench_python, end_in_order
+from benchmarks.shares import print_shares
 from benchmarks.table import print_comparisons
 from benchmarks.workload_figures import PEERS, Found, Plan, measure_workload
 
@@ -55,7 +55,6 @@ def measure(options: argparse.Namespace, folder: Path, say: Say, console: Consol
     for name in options.workloads:
         found.append(measure_workload(name, _plan(options, name), folder, say))
         _print_workload(found[-1], options, console)
-    print_limits(found, console)
     document: dict[str, Any] = {
         "machine": {"cores": os.cpu_count(), "generator": default_generator()},
         "workloads": [each.to_plain() for each in found],
@@ -73,7 +72,7 @@ def measure(options: argparse.Namespace, folder: Path, say: Say, console: Consol
 def _plan(options: argparse.Namespace, workload: str) -> Plan:
     plotted = bool(options.plot or options.all) and workload == "small"
     connections = options.connections or (PLOTTED if plotted else JUDGED)
-    return Plan(options.peers, connections, options.rounds, options.seconds, limit=True)
+    return Plan(options.peers, connections, options.rounds, options.seconds)
 
 
 def _print_workload(found: Found, options: argparse.Namespace, console: Console) -> None:
@@ -85,6 +84,9 @@ def _print_workload(found: Found, options: argparse.Namespace, console: Console)
         "Ratios are ours to theirs, medians of the rounds.[/]\n",
         highlight=False,
     )
+    if found.shares:
+        print_shares(found.shares, console)
+        console.print()
 
 
 def _plot(document: dict[str, Any], file: Path, folder: Path, say: Say) -> None:

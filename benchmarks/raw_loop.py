@@ -12,7 +12,7 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,21 +37,30 @@ class Limit:
 
 def limit_of(workload: Workload, folder: Path, seconds: float, *, decode: bool) -> Limit:
     """Return the most rows per second that the module alone does on this machine's cores."""
-    rows = folder / f"{workload.name}-rows"
-    rows.write_bytes(pickle.dumps((workload.kind, workload.rows)))
     cores = os.cpu_count() or 1
     limits = []
     for processes, threads in sorted({(cores, 1), (1, cores)}):
-        with _loops(workload, rows, seconds, processes, threads, decode=decode) as running:
+        with _loops(workload, folder, seconds, processes, threads, decode=decode) as running:
             for size in BATCH_SIZES:
                 limits.append(Limit(_together(running, size), size, processes, threads))
     return max(limits, key=lambda limit: limit.rows_per_second)
 
 
 @contextmanager
+def looping(
+    workload: Workload, folder: Path, seconds: float, limit: Limit, *, decode: bool
+) -> Iterator[Callable[[], float]]:
+    """Keep loops as ``limit`` has them ready; each call of what is given runs them and returns rows per second."""
+    with _loops(workload, folder, seconds, limit.processes, limit.threads, decode=decode) as running:
+        yield lambda: _together(running, limit.batch_size)
+
+
+@contextmanager
 def _loops(
-    workload: Workload, rows: Path, seconds: float, processes: int, threads: int, *, decode: bool
+    workload: Workload, folder: Path, seconds: float, processes: int, threads: int, *, decode: bool
 ) -> Iterator[list[subprocess.Popen[str]]]:
+    rows = folder / f"{workload.name}-rows"
+    rows.write_bytes(pickle.dumps((workload.kind, workload.rows)))
     command = [sys.executable, "-m", "benchmarks.raw_loop", str(workload.checkpoint), str(rows)]
     command += ["--threads", str(threads), "--seconds", str(seconds), *(["--decode"] if decode else [])]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.check import WrongAnswerError, check_answers
 from benchmarks.load import Target
@@ -19,8 +19,10 @@ from benchmarks.peers.statehouse import Statehouse
 from benchmarks.peers.torchserve import TorchServe
 from benchmarks.peers.triton import Triton
 from benchmarks.processes import PeerUnavailableError
-from benchmarks.raw_loop import Limit, limit_of
+from benchmarks.shares import LARGER, Share, measure_shares
 from benchmarks.workloads import Form, Workload, make
+
+PeerT = TypeVar("PeerT", bound=Peer)
 
 PEERS: dict[str, Callable[[], Peer]] = {
     "triton": Triton,
@@ -39,17 +41,16 @@ class Plan:
     connections: tuple[int, ...]
     rounds: int
     seconds: float
-    limit: bool = False
 
 
 @dataclass
 class Found:
-    """What one workload gave: its cells, who could not be measured and why, and the limits by what they contain."""
+    """What one workload gave: its cells, who could not be measured and why, and the shares of the module alone."""
 
     workload: Workload
     comparisons: list[Comparison] = field(default_factory=list)
     unavailable: dict[str, str] = field(default_factory=dict)
-    limits: dict[str, Limit] = field(default_factory=dict)
+    shares: list[Share] = field(default_factory=list)
 
     def to_plain(self) -> dict[str, Any]:
         """Plain data."""
@@ -58,12 +59,12 @@ class Found:
             "title": self.workload.title,
             "cells": [cell.to_plain() for cell in self.comparisons],
             "unavailable": self.unavailable,
-            "limits": {name: asdict(limit) for name, limit in self.limits.items()},
+            "shares": [share.to_plain() for share in self.shares],
         }
 
 
 @contextmanager
-def serving(peer: Peer, workload: Workload, folder: Path) -> Iterator[Peer]:
+def serving(peer: PeerT, workload: Workload, folder: Path) -> Iterator[PeerT]:
     """Run one server for as long as the block runs."""
     folder.mkdir()
     try:
@@ -77,13 +78,12 @@ def measure_workload(name: str, plan: Plan, folder: Path, say: Say) -> Found:
     """Serve one workload by ours, and beside it by one peer after the other."""
     workload = make(name, folder)
     found = Found(workload)
-    if plan.limit:
-        say(f"{workload.title}: the module alone")
-        found.limits = _limits(workload, folder, plan.seconds)
     say(f"{workload.title}: publishing and serving with default options")
     with serving(Statehouse(), workload, folder / f"{name}-ours") as ours:
         for form in workload.forms:
             check_answers(ours, form, workload)
+        if name in LARGER:
+            found.shares = _shares(ours, found.workload, plan, folder, say)
         for peer_name in plan.peers:
             _measure_pair(ours, peer_name, plan, found, folder, say)
     return found
@@ -120,8 +120,20 @@ def _targets(ours: Peer, peer: Peer, workload: Workload) -> dict[Form, tuple[Tar
     return targets
 
 
-def _limits(workload: Workload, folder: Path, seconds: float) -> dict[str, Limit]:
-    limits = {"module alone": limit_of(workload, folder, seconds, decode=False)}
-    if workload.kind == "image":
-        limits["module and decoding"] = limit_of(workload, folder, seconds, decode=True)
-    return limits
+def _shares(ours: Statehouse, workload: Workload, plan: Plan, folder: Path, say: Say) -> list[Share]:
+    """Measure ours beside the module alone: by default, and with the optimizations that the workload names."""
+    settings = ours.chosen_settings()
+    by_default = ", ".join(["by default", *settings["optimizations"]])
+    options: dict[str, Any] = {"rounds": plan.rounds, "seconds": plan.seconds, "say": say}
+    if not workload.optimizations:
+        return measure_shares(workload, {by_default: _own_targets(ours, workload)}, folder, **options)
+    say(f"{workload.title}: serving with {', '.join(workload.optimizations)} as well")
+    faster = Statehouse(settings=settings | {"optimizations": list(workload.optimizations)})
+    with serving(faster, workload, folder / f"{workload.name}-faster"):
+        servers = {by_default: ours, ", ".join(workload.optimizations): faster}
+        targets = {name: _own_targets(server, workload) for name, server in servers.items()}
+        return measure_shares(workload, targets, folder, **options)
+
+
+def _own_targets(ours: Statehouse, workload: Workload) -> dict[Form, Target]:
+    return {form: ours.target(form) for form in workload.forms}

@@ -39,6 +39,7 @@ class Workload:
     expected: np.ndarray
     forms: tuple[Form, ...]
     title: str
+    optimizations: tuple[str, ...] = ()  # worth showing beside the default
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -92,7 +93,8 @@ def _text(file: Path) -> Workload:
     module = _save(file, "token_encoder", TEXT, TensorTask(dtype="int64"))
     expected = _answers(module, np.stack(rows))
     title = f"transformer encoder, {length} tokens"
-    return Workload("text", "tokens", file, rows, expected, ("json", "binary"), title)
+    optimizations = ("bfloat16", "freeze") if torch.cpu.get_capabilities().get("amx_bf16") else ("freeze",)
+    return Workload("text", "tokens", file, rows, expected, ("json", "binary"), title, optimizations)
 
 
 def _save(file: Path, architecture: str, config: dict[str, Any], task: Any) -> nn.Module:  # noqa: ANN401

@@ -68,7 +68,13 @@ class Statehouse:
         """It waits without polling."""
         return nullcontext()
 
-    def target(self, form: Form) -> Target | None:
+    def chosen_settings(self) -> dict[str, Any]:
+        """How the version runs, as the deployment has it by now."""
+        deployment = yaml.safe_load((self.folder / "deployment.yaml").read_text())
+        chosen: dict[str, Any] = deployment["models"][self.workload.name]["versions"][VERSION]
+        return chosen
+
+    def target(self, form: Form) -> Target:
         """Return requests of its own form: JSON, raw numbers, or the image itself."""
         url = f"{self.front}/predictions/{self.workload.name}"
         return json_target(url, self.workload) if form == "json" else bytes_target(url, self.workload)
