@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.check import WrongAnswerError, check_answers
-from benchmarks.load import Target
+from benchmarks.load import LoadError, Target
 from benchmarks.pairs import Comparison, Say, compare
 from benchmarks.peers.bentoml import BentoMl
 from benchmarks.peers.fastapi import FastApi
@@ -103,7 +103,7 @@ def _measure_pair(ours: Peer, peer_name: str, plan: Plan, found: Found, folder: 
             targets = _targets(ours, peer, workload)
             options["standing_still"] = peer.standing_still
             found.comparisons += compare(workload.name, peer_name, targets, **options)
-    except (PeerUnavailableError, WrongAnswerError) as error:
+    except (PeerUnavailableError, WrongAnswerError, LoadError) as error:
         found.unavailable[peer_name] = str(error)
         say(f"{peer_name}: {error}")
 
