@@ -82,11 +82,6 @@ def _autocast(module: nn.Module, _: Tensor) -> Call:
     return call
 
 
-def _bfloat16(module: nn.Module, _: Tensor) -> Call:
-    halved = module.bfloat16()
-    return lambda rows: halved(rows.bfloat16() if rows.is_floating_point() else rows)
-
-
 def _int8(module: nn.Module, _: Tensor) -> Call:
     quantised: Call = torch.ao.quantization.quantize_dynamic(module, {nn.Linear}, dtype=torch.qint8)
     return quantised
@@ -116,7 +111,8 @@ WAYS: dict[str, Way] = {
     "channels_last + freeze": lambda module, rows: optimize(module, rows, ["channels_last", "freeze"]),
     "conv + bn fused": lambda module, _: fuse(module),
     "bfloat16 autocast": _autocast,
-    "bfloat16 weights": _bfloat16,
+    "bfloat16": lambda module, rows: optimize(module, rows, ["bfloat16"]),
+    "bfloat16 + freeze": lambda module, rows: optimize(module, rows, ["bfloat16", "freeze"]),
     "int8 linear layers": _int8,
     "two threads": _two_threads,
     "torch.compile": _compile,
@@ -137,7 +133,7 @@ def main() -> None:
         parser.error(f"unknown {unknown}; expected some of {', '.join(MODELS)}")
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    console = Console()
+    console = Console(width=140)
     for name in arguments.models or MODELS:
         ways = {way: build for way, build in WAYS.items() if not (arguments.quick and way in NEED_A_COMPILER)}
         console.print(table_of(name, ways))

@@ -236,7 +236,7 @@ def print_table(rows: list[dict[str, Any]]) -> None:
         table.add_row(
             row["payload"], str(row["batch"]), *figures, ratio, end_section=row["batch"] == BATCH_SIZES[-1]
         )
-    Console().print(table)
+    Console(width=140).print(table)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""A module made faster on this machine's CPU, as its deployment asks: off by default, and proved like any other.
+"""A module made faster on this machine's CPU, as its deployment asks, and proved like any other.
 
 What is built here lives in the worker alone: nothing is written, and nothing is read that somebody else may have
 written. docs/performance.md has what each gives, and what was left out because it gave less.
