@@ -169,9 +169,11 @@ def _settings_of(change: Change, version: str) -> VersionSettings:
     published = before.published if before is not None else None
     if published is not None and not same_kind(published.manifest, manifest):
         return usual.model_copy(update={"fast_io": chosen.fast_io})
-    if "freeze" not in chosen.optimizations or manifest.frozen_speedup != 0:
+    speedup = manifest.frozen_speedup
+    if "freeze" not in chosen.optimizations or speedup is None or speedup >= 1:
         return chosen
-    change.say(f"{name} {version} cannot be frozen as the version before it is: it runs without `freeze`")
+    reason = "would be slower" if speedup else "cannot be"
+    change.say(f"{name} {version} {reason} frozen as the version before it is: it runs without `freeze`")
     kept = tuple(each for each in chosen.optimizations if each != "freeze")
     return chosen.model_copy(update={"optimizations": kept})
 
