@@ -13,7 +13,7 @@ from scripts.default_settings import default_settings, same_kind
 from scripts.deployment import Deployment, VersionSettings
 from scripts.desired import holds, settings_for, with_default, without
 from scripts.drain import drain
-from scripts.errors import ChangeError, ServerEndedError
+from scripts.errors import ChangeError, ServerEndedError, VersionStartError
 from scripts.fetching import fetch
 from scripts.golden_requests import send_golden_requests
 from scripts.judge import Limits
@@ -137,13 +137,28 @@ async def rollback(change: Change, options: SwapOptions) -> SwapResult:
 async def bring_up(
     change: Change, version: str, *, settings: VersionSettings | None = None, check_memory: bool = True
 ) -> LoadedVersion:
-    """Load a version until its workers have proved themselves; nothing of it is left when it cannot."""
+    """Load a version until its workers have proved themselves; nothing of it is left when it cannot.
+
+    Optimizations that nobody has chosen for this very version keep it from nothing: it is loaded without them then.
+    """
     supervisor, name = change.supervisor, change.name
     await _fetch(change, version)
+    chosen = settings is not None or holds(supervisor.deployment, name, version)
     settings = settings or _settings_of(change, version)
     change.entry["to"] = change.described(version)
     if check_memory:
         refuse_if_too_large(supervisor, name, version, settings)
+    try:
+        return await _load(change, version, settings)
+    except VersionStartError as error:
+        if chosen or not settings.optimizations:
+            raise
+        change.say(f"{error}\nTrying {name} {version} without {', '.join(settings.optimizations)}.")
+        return await _load(change, version, settings.model_copy(update={"optimizations": ()}))
+
+
+async def _load(change: Change, version: str, settings: VersionSettings) -> LoadedVersion:
+    supervisor, name = change.supervisor, change.name
     workers = f"{settings.total_workers} worker{'s' if settings.total_workers > 1 else ''}"
     async with change.step("load", f"{name} {version} loaded, golden examples right in {workers}"):
         try:
@@ -167,15 +182,9 @@ def _settings_of(change: Change, version: str) -> VersionSettings:
         return usual
     before = supervisor.versions.get((name, supervisor.front.default_of(name) or ""))
     published = before.published if before is not None else None
-    if published is not None and not same_kind(published.manifest, manifest):
-        return usual.model_copy(update={"fast_io": chosen.fast_io})
-    speedup = manifest.frozen_speedup
-    if "freeze" not in chosen.optimizations or speedup is None or speedup >= 1:
+    if published is None or same_kind(published.manifest, manifest):
         return chosen
-    reason = "would be slower" if speedup else "cannot be"
-    change.say(f"{name} {version} {reason} frozen as the version before it is: it runs without `freeze`")
-    kept = tuple(each for each in chosen.optimizations if each != "freeze")
-    return chosen.model_copy(update={"optimizations": kept})
+    return usual.model_copy(update={"fast_io": chosen.fast_io})
 
 
 async def _fetch(change: Change, version: str) -> None:
