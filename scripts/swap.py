@@ -160,6 +160,8 @@ async def bring_up(
 async def _load(change: Change, version: str, settings: VersionSettings) -> LoadedVersion:
     supervisor, name = change.supervisor, change.name
     workers = f"{settings.total_workers} worker{'s' if settings.total_workers > 1 else ''}"
+    if settings.optimizations:
+        workers += f" with {', '.join(settings.optimizations)}"
     async with change.step("load", f"{name} {version} loaded, golden examples right in {workers}"):
         try:
             return await supervisor.load(name, version, settings)

@@ -133,6 +133,13 @@ def print_status(status: dict[str, Any]) -> None:
     else:
         say("No version is served. Bring one in: statehouse swap NAME VERSION")
     for row in status["models"]:
+        if used := row.get("settings", {}).get("optimizations"):
+            say(
+                Text(
+                    f"  {row['name']} {row['version']}: its module is optimized, {', '.join(used)}",
+                    style="dim",
+                )
+            )
         if changed := row.get("library_changed"):
             say(Text.assemble(("  note: ", "yellow"), f"{row['name']} {row['version']}: {changed}"))
     for line in status["missing"]:

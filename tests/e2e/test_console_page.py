@@ -38,6 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Iterator[
         publish(server, trained / "digits.pt", "digits", version)
     publish(server, trained / "breast_cancer.safetensors", "breast_cancer")
     models = {name: {"default": "1.0", "versions": {"1.0": ONE_LANE}} for name in ("digits", "breast_cancer")}
+    models["digits"] = {"default": "1.0", "versions": {"1.0": ONE_LANE | {"optimizations": ["freeze"]}}}
     server.write_deployment(models=models)
     server.start()
     yield server
@@ -109,6 +110,8 @@ def test_it_shows_both_models_as_they_serve(page: Page, server: Server) -> None:
         expect(shown.locator(".condition")).to_have_text("ready")
         expect(shown.locator('[data-number="workers"] dd')).to_have_text("1 of 1")
         shown.get_by_text("Lanes and phases").click()
+        optimized = shown.get_by_text("The module is optimized: freeze.")
+        expect(optimized).to_be_visible(visible=model["name"] == "digits")
         [pid] = model["workers"]["pids"]
         expect(shown.get_by_role("row").nth(1)).to_contain_text(str(pid))
         schema = shown.get_by_role("link", name="schema").get_attribute("href")

@@ -95,6 +95,7 @@ function makeVersion({ name, version }, onTry) {
     element("details", {},
       element("summary", {}, "Lanes and phases"),
       element("div", { class: "phases" }),
+      element("p", { class: "quiet optimizations", hidden: true }),
       element("p", { class: "quiet" }, "Lanes: a request goes to the first that is enough for what is in flight."),
       element("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": `Lanes of ${name} ${version}` }, element("table", {},
         element("thead", {}, element("tr", {},
@@ -119,6 +120,10 @@ function updateVersion(row, version, happened, index) {
   row.querySelector(".links a:last-child").hidden = !["READY", "DEGRADED"].includes(version.state);
   updateNumbers(row, version, happened);
   updatePhases(row.querySelector(".phases"), happened?.phases ?? []);
+  const optimizations = version.settings?.optimizations ?? [];
+  const told = row.querySelector(".optimizations");
+  say(told, `The module is optimized: ${optimizations.join(", ")}.`);
+  told.hidden = !optimizations.length;
   updateLanes(row.querySelector("tbody"), version.lanes);
 }
 

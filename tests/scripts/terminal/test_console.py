@@ -38,7 +38,8 @@ STATUS = {
     "models": [
         version_row("digits", "1.10", requests=1_234_567, failed=3),
         version_row("digits", "1.9", requests=19),
-        version_row("breast_cancer_of_the_region", "1.10", requests=20),
+        version_row("breast_cancer_of_the_region", "1.10", requests=20)
+        | {"settings": {"optimizations": ["freeze"]}},
     ],
 }
 
@@ -55,6 +56,9 @@ def test_status_in_a_pipe_has_every_column_and_no_padding(print_status: list[str
         ["breast_cancer_of_the_region", "1.10*"],
         ["digits", "1.9"],
         ["digits", "1.10*"],
+    ]
+    assert [line for line in lines if "optimized" in line] == [
+        "  breast_cancer_of_the_region 1.10: its module is optimized, freeze"
     ]
     assert lines[4].split()[-5:] == ["19", "0", "-", "-", "abababab"]  # too few for percentiles
     assert lines[5].split()[-7:] == ["1,234,567", "3", "1.2", "ms", "34.5", "ms", "abababab"]
