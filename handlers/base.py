@@ -18,6 +18,7 @@ from handlers.errors import (
     GoldenMismatchError,
     MissingTaskError,
     ModuleMismatchError,
+    OptimizationError,
     WorkerSettingsError,
 )
 from handlers.golden import GOLDEN_FILE, Golden, compare, read_golden
@@ -114,6 +115,11 @@ class CheckpointHandler(Answering[TaskT]):
 
     def optimized(self, optimizations: Sequence[Optimization]) -> torch.nn.Module:
         """What to call instead of `module`, which may be changed by it; raises OptimizationError."""
+        if "freeze" in optimizations and len(self.input_axes) > 1:
+            raise OptimizationError(
+                "optimization 'freeze' cannot be applied: rows of this task differ in length, and what is recorded is "
+                "right for one length alone; leave it out of the deployment"
+            )
         made = [decode(self.make_example(seed), self).rows for seed in range(CHECKED_ROWS)]
         return optimize(self.module, self.preprocess(np.concatenate(made)), optimizations)
 

@@ -6,15 +6,32 @@ written. docs/performance.md has what each gives, and what was left out because 
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
+from torch.overrides import TorchFunctionMode
 
 from handlers.errors import OptimizationError
 from handlers.settings import Optimization
 
 CHECKED_ROWS = 3
+# Of what gives Python something else than tensors: these tell kinds, which are the same for all rows, and sizes, of
+# which the tracer knows itself.
+TELL_NO_NUMBERS = frozenset(
+    {
+        "dim",
+        "ndimension",
+        "is_floating_point",
+        "is_complex",
+        "element_size",
+        "__get__",
+        "size",
+        "numel",
+        "__len__",
+    }
+)
 RUNS_TO_SETTLE = 3  # TorchScript watches the first runs, and specialises by what it saw
 # Most keep the numbers' type: other kernels add the same products up in another order, no more. For float16
 # and bfloat16 that order is worth their own precision.
@@ -109,6 +126,36 @@ def _channels_last(module: nn.Module, examples: Tensor) -> nn.Module:
     return ChannelsLast(module.to(memory_format=layout)).eval()  # type: ignore[call-overload]  # torch's stub lacks it
 
 
+class _Watched(TorchFunctionMode):
+    """Notes which functions tell Python something of a tensor's numbers, of which the tracer may warn or not.
+
+    What the module then does is recorded as it was for these rows: `torch.equal(a, b)` is True for ever.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: set[str] = set()
+
+    def __torch_function__(
+        self,
+        func: Any,  # noqa: ANN401 - as torch has it
+        types: Any,  # noqa: ANN401
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        answer = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", str(func))
+        if name not in TELL_NO_NUMBERS and _is_told_to_python(answer):
+            self.told.add(name)
+        return answer
+
+
+def _is_told_to_python(answer: object) -> bool:
+    if isinstance(answer, list | tuple) and not isinstance(answer, torch.Size):  # sizes are recorded as such
+        return any(map(_is_told_to_python, answer))
+    return isinstance(answer, bool | int | float | complex)
+
+
 def _freeze(module: nn.Module, examples: Tensor) -> nn.Module:
     """Record the operations on two rows, fold what is constant, and let oneDNN lay out the weights.
 
@@ -117,10 +164,14 @@ def _freeze(module: nn.Module, examples: Tensor) -> nn.Module:
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", TracerWarning)
         warnings.simplefilter("ignore", DeprecationWarning)  # torch.compile, which it names, is slower here
+        with _Watched() as watched:  # not as it is recorded: being watched, some modules go another way
+            module(examples[:2])
         traced = torch.jit.trace(module, examples[:2], check_trace=False)  # type: ignore[no-untyped-call]
         frozen: nn.Module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
-    if warned:
-        places = ", ".join(f"{each.filename}:{each.lineno}" for each in warned[:3])
+    places = ", ".join(
+        [*(f"{each.filename}:{each.lineno}" for each in warned[:3]), *sorted(watched.told)[:3]]
+    )
+    if places:
         raise OptimizationError(
             f"optimization 'freeze' cannot be applied: the module decides in Python by what it is given "
             f"({places}), which cannot be recorded; leave it out of the deployment"

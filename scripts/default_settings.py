@@ -8,7 +8,7 @@ from scripts.available_cores import available_cores
 from scripts.available_memory import available_bytes
 from scripts.deployment import ONE_LANE, LaneSettings, VersionSettings
 from scripts.manifest import VersionManifest
-from scripts.memory import WEIGHTS_FACTOR, WORKER_BYTES
+from scripts.memory import COPIED_WEIGHTS_FACTOR, WEIGHTS_FACTOR, WORKER_BYTES
 
 GPU = Path("/dev/nvidiactl")
 # A row that takes a core longer than all else that a request costs, and uses each weight several times, as convolutions
@@ -40,7 +40,7 @@ def default_settings(
     if manifest is not None and is_heavy(manifest.macs_per_row, manifest.parameter_count):
         workers = min(available_cores(), MOST_WORKERS, int(room / 2 / HEAVY_WORKER_BYTES))
         settings = _for_heavy_rows(workers) if workers > 0 else one
-        copies = settings.total_workers * (HEAVY_WORKER_BYTES + WEIGHTS_FACTOR * weights)
+        copies = settings.total_workers * (HEAVY_WORKER_BYTES + COPIED_WEIGHTS_FACTOR * weights)
         freeze = (manifest.frozen_speedup or 0) >= WORTHWHILE_SPEEDUP and copies <= room
         return settings.model_copy(update={"optimizations": ("freeze",)}) if freeze else settings
     return lanes if lanes.total_workers * WORKER_BYTES <= room else one

@@ -14,6 +14,8 @@ from scripts.supervisor import Supervisor
 WORKER_BYTES = 96 << 20
 # Weights are mapped and shared between workers on a CPU; activations and the like come on top.
 WEIGHTS_FACTOR = 1.5
+# Measured: what is frozen lays its weights out anew beside those that were loaded.
+COPIED_WEIGHTS_FACTOR = 2.5
 
 
 STOP_FIRST = "Stop the old version first with --replace (its requests wait meanwhile), retire another"
@@ -26,7 +28,8 @@ def refuse_if_too_large(
     published = supervisor.store.get(name, version)
     weights = published.manifest.checkpoint_bytes
     copies = settings.total_workers if settings.optimizations else 1  # optimised, they are not shared
-    needed = round(settings.total_workers * WORKER_BYTES + copies * WEIGHTS_FACTOR * weights)
+    factor = COPIED_WEIGHTS_FACTOR if settings.optimizations else WEIGHTS_FACTOR
+    needed = round(settings.total_workers * WORKER_BYTES + copies * factor * weights)
     free = available_bytes() - supervisor.deployment.limits.keep_free_bytes
     if needed > free:
         raise NotEnoughMemoryError(

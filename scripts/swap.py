@@ -13,7 +13,7 @@ from scripts.default_settings import default_settings, same_kind
 from scripts.deployment import Deployment, VersionSettings
 from scripts.desired import holds, settings_for, with_default, without
 from scripts.drain import drain
-from scripts.errors import ChangeError, ServerEndedError, VersionStartError
+from scripts.errors import ChangeError, NotEnoughMemoryError, ServerEndedError, VersionStartError
 from scripts.fetching import fetch
 from scripts.golden_requests import send_golden_requests
 from scripts.judge import Limits
@@ -146,19 +146,23 @@ async def bring_up(
     chosen = settings is not None or holds(supervisor.deployment, name, version)
     settings = settings or _settings_of(change, version)
     change.entry["to"] = change.described(version)
-    if check_memory:
-        refuse_if_too_large(supervisor, name, version, settings)
     try:
-        return await _load(change, version, settings)
-    except VersionStartError as error:
+        return await _load(change, version, settings, check_memory=check_memory)
+    except (VersionStartError, NotEnoughMemoryError) as error:
         if chosen or not settings.optimizations:
             raise
-        change.say(f"{error}\nTrying {name} {version} without {', '.join(settings.optimizations)}.")
-        return await _load(change, version, settings.model_copy(update={"optimizations": ()}))
+        without = f"Trying {name} {version} without {', '.join(settings.optimizations)}."
+        change.say(f"{error}\n{without}", failed=True)
+    plain = settings.model_copy(update={"optimizations": ()})
+    return await _load(change, version, plain, check_memory=check_memory)
 
 
-async def _load(change: Change, version: str, settings: VersionSettings) -> LoadedVersion:
+async def _load(
+    change: Change, version: str, settings: VersionSettings, *, check_memory: bool
+) -> LoadedVersion:
     supervisor, name = change.supervisor, change.name
+    if check_memory:
+        refuse_if_too_large(supervisor, name, version, settings)
     workers = f"{settings.total_workers} worker{'s' if settings.total_workers > 1 else ''}"
     if settings.optimizations:
         workers += f" with {', '.join(settings.optimizations)}"
@@ -184,9 +188,13 @@ def _settings_of(change: Change, version: str) -> VersionSettings:
         return usual
     before = supervisor.versions.get((name, supervisor.front.default_of(name) or ""))
     published = before.published if before is not None else None
-    if published is None or same_kind(published.manifest, manifest):
-        return chosen
-    return usual.model_copy(update={"fast_io": chosen.fast_io})
+    if published is not None and not same_kind(published.manifest, manifest):
+        return usual.model_copy(update={"fast_io": chosen.fast_io})
+    speedup = manifest.frozen_speedup
+    if speedup is not None and 0 < speedup < 1:  # 0 is told by the worker, with its reason
+        kept = tuple(each for each in chosen.optimizations if each != "freeze")
+        return chosen.model_copy(update={"optimizations": kept})
+    return chosen
 
 
 async def _fetch(change: Change, version: str) -> None:

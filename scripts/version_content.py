@@ -42,7 +42,7 @@ _CHECKPOINT_FILES: dict[str, CheckpointFile] = {
     "safetensors": "checkpoint.safetensors",
 }
 MOST_COUNTED = 8  # golden examples; more would tell nothing new
-MOST_FROZEN_BYTES = 512 << 20  # of weights, which each frozen worker has for itself
+MOST_FROZEN_BYTES = 128 << 20  # of weights, which each frozen worker has for itself
 
 
 def write_checkpoint(
@@ -162,7 +162,8 @@ def _frozen_speedup(handler: Handler, report: Tell) -> float | None:
     if handler.device.type != "cpu" or weights_bytes > MOST_FROZEN_BYTES:
         return None
     report("measuring how much faster the module is when it is frozen")
-    return round(frozen_speedup(handler), 2)
+    speedup = frozen_speedup(handler)
+    return None if speedup is None else round(speedup, 2)
 
 
 def _record(path: Path) -> FileRecord:

@@ -74,11 +74,11 @@ class Sweep:
     def _try_optimizations(
         self, settings: VersionSettings, ways: Sequence[tuple[Optimization, ...]]
     ) -> list[Measured]:
-        """Try them until one can run."""
+        """Try them until one can run that is any."""
         tried: list[Measured] = []
         for optimized in with_optimizations(settings, ways):
             tried += self._try([optimized])
-            if tried[-1].problem is None:
+            if optimized.optimizations and tried[-1].problem is None:
                 break
         return tried
 

@@ -1,4 +1,5 @@
 import copy
+import warnings
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,47 @@ def test_what_bfloat16_changes_too_much_is_refused():
 def test_what_cannot_compute_in_bfloat16_says_so():
     with pytest.raises(OptimizationError, match=r"\['bfloat16'\] the module does not answer .*dtype"):
         optimize(Mixing().eval(), torch.rand(3, 4), ["bfloat16"])
+
+
+class Comparing(nn.Module):
+    """Asks for a bool, of which the tracer does not warn."""
+
+    def forward(self, x):
+        return x * 2 if torch.equal(x[:, 0], x[:, 1]) else x * 3
+
+
+class Padding(nn.Module):
+    """torch's own encoder looks whether all padding is at the end."""
+
+    def __init__(self):
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, dropout=0.0)
+        self.embedding, self.layers = nn.Embedding(50, 8), nn.TransformerEncoder(layer, 2)
+
+    def forward(self, tokens):
+        return self.layers(self.embedding(tokens), src_key_padding_mask=tokens == 2).mean(1)
+
+
+class Hushed(nn.Module):
+    """Lets nobody hear the tracer."""
+
+    def forward(self, x):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return x * 2 if bool(x.sum() > 0) else x * 3
+
+
+@pytest.mark.parametrize(
+    ("module", "rows"),
+    [
+        (Comparing(), torch.rand(3, 4)),
+        (Padding(), torch.randint(3, 50, (3, 7))),
+        (Hushed(), torch.rand(3, 4)),
+    ],
+)
+def test_what_decides_without_a_warning_is_refused_too(module, rows):
+    with pytest.raises(OptimizationError, match="decides in Python"):
+        optimize(module.eval().requires_grad_(False), rows, ["freeze"])
 
 
 def test_an_infinite_answer_does_not_make_every_other_right():

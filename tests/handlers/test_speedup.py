@@ -1,13 +1,23 @@
 """How much faster a module is frozen: a ratio, or nought."""
 
+import pytest
 import torch
 from torch import nn
 
+from handlers import speedup
 from handlers.base import handler_of
 from handlers.speedup import frozen_speedup
 from models import TensorTask, build_model
 
 NETWORK = {"input_size": 6, "hidden_size": 5, "num_classes": 3}
+
+
+@pytest.fixture(autouse=True)
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 class Undecided(nn.Module):
@@ -27,17 +37,36 @@ def handler_with(module):
 def test_it_is_a_ratio_and_leaves_the_module_and_the_threads_as_they_were():
     module = build_model("simple_net", NETWORK)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    handler, threads = handler_with(module), torch.get_num_threads()
+    handler = handler_with(module)
+    seen = []
+    handler.optimized = lambda ways: (
+        seen.append(torch.get_num_threads()) or type(handler).optimized(handler, ways)
+    )
     assert 0.01 < frozen_speedup(handler) < 100
     assert handler.module is module
-    assert torch.get_num_threads() == threads
+    assert (seen, torch.get_num_threads()) == ([1], 2)
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
 
 
 def test_what_cannot_be_frozen_is_told_by_nought():
-    threads = torch.get_num_threads()
     assert frozen_speedup(handler_with(Undecided())) == 0
-    assert torch.get_num_threads() == threads
+    assert torch.get_num_threads() == 2
+
+
+def test_what_raises_meanwhile_ends_nothing():
+    handler = handler_with(build_model("simple_net", NETWORK))
+
+    class Failing(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("Expected 15 elements in a list but found 13")
+
+    handler.optimized = lambda optimizations: Failing()
+    assert frozen_speedup(handler) == 0
+
+
+def test_what_takes_long_is_not_measured(monkeypatch):
+    monkeypatch.setattr(speedup, "MOST_ROW_SECONDS", 0)
+    assert frozen_speedup(handler_with(build_model("simple_net", NETWORK))) is None
 
 
 def test_one_that_is_slower_frozen_is_told_so():
