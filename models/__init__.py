@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from models.architecture import (
+    from statehouse.models.architecture import (
         Architecture,
         ArchitectureConfig,
         build_model,
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
         register_architecture,
         validate_config,
     )
-    from models.architecture_import import import_architectures
-    from models.batch_order import BatchOrder
-    from models.building import non_finite_parameters
-    from models.checkpoint import (
+    from statehouse.models.architecture_import import import_architectures
+    from statehouse.models.building import non_finite_parameters
+    from statehouse.models.checkpoint import (
         Checkpoint,
         CheckpointHeader,
         describe_as,
@@ -29,13 +28,8 @@ if TYPE_CHECKING:
         save_checkpoint,
         verify_records,
     )
-    from models.example import Example
-    from models.keeper import CheckpointKeeper
-    from models.pretrained import load_pretrained
-    from models.pretrained_report import PretrainedReport
-    from models.resume import resume_training
-    from models.state_dict import StateDictReport, strip_prefixes
-    from models.task import (
+    from statehouse.models.example import Example
+    from statehouse.models.tasks.registry import (
         CategoricalFeature,
         ImageClassificationTask,
         NumericFeature,
@@ -45,10 +39,16 @@ if TYPE_CHECKING:
         parse_task,
         task_names,
     )
-    from models.tensor_info import TensorInfo
-    from models.text_task import EmbeddingTask, TextClassificationTask, TokenClassificationTask
-    from models.training import TrainingState
-    from models.vision_task import ImageSegmentationTask, ObjectDetectionTask
+    from statehouse.models.tasks.text import EmbeddingTask, TextClassificationTask, TokenClassificationTask
+    from statehouse.models.tasks.vision import ImageSegmentationTask, ObjectDetectionTask
+    from statehouse.models.tensors.state_dict import StateDictReport, strip_prefixes
+    from statehouse.models.tensors.tensor_info import TensorInfo
+    from statehouse.models.training.batch_order import BatchOrder
+    from statehouse.models.training.keeper import CheckpointKeeper
+    from statehouse.models.training.pretrained import load_pretrained
+    from statehouse.models.training.pretrained_report import PretrainedReport
+    from statehouse.models.training.resume import resume_training
+    from statehouse.models.training_state import TrainingState
 
 __all__ = [
     "Architecture",
@@ -95,27 +95,27 @@ __all__ = [
 _HOMES = (
     "architecture",
     "architecture_import",
-    "batch_order",
+    "training.batch_order",
     "building",
     "checkpoint",
     "example",
-    "keeper",
-    "pretrained",
-    "pretrained_report",
-    "resume",
-    "state_dict",
-    "task",
-    "tensor_info",
-    "text_task",
-    "training",
-    "vision_task",
+    "training.keeper",
+    "training.pretrained",
+    "training.pretrained_report",
+    "training.resume",
+    "tensors.state_dict",
+    "tasks.registry",
+    "tensors.tensor_info",
+    "tasks.text",
+    "training_state",
+    "tasks.vision",
 )
 
 
 def __getattr__(name: str) -> object:
     if name in __all__:
         for home in _HOMES:
-            module = import_module(f"models.{home}")
+            module = import_module(f"statehouse.models.{home}")
             if hasattr(module, name):
                 return getattr(module, name)
-    raise AttributeError(f"module 'models' has no attribute {name!r}")
+    raise AttributeError(f"module 'statehouse.models' has no attribute {name!r}")

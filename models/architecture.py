@@ -6,28 +6,28 @@ import hashlib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from torch import nn
 
-from models.architecture_import import import_architectures
-from models.derived_config import ArchitectureConfig, derive_config
-from models.errors import (
+from statehouse.models.architecture_import import import_architectures
+from statehouse.models.derived_config import ArchitectureConfig, derive_config
+from statehouse.models.errors import (
     ArchitectureConfigError,
     ArchitectureRegistrationError,
     UnknownArchitectureError,
 )
-from models.plain import suggestion, validate_plain
-from models.tensor_info import TensorInfo
+from statehouse.models.plain import suggestion, validate_plain
+from statehouse.models.tensors.tensor_info import TensorInfo
 
 __all__ = [
     "Architecture",
     "ArchitectureConfig",
     "KnownTask",
-    "Weights",
+    "WeightsFile",
     "build_model",
     "get_architecture",
     "import_architectures",
@@ -35,6 +35,15 @@ __all__ = [
     "register_architecture",
     "validate_config",
 ]
+
+# Digests of built-in files as they were before their imports began with `statehouse`: nothing else changed.
+_SAME_SOURCES = {
+    "8924de93e05b1848898a7f2aa73d48b1ff3d353a4741a28541ce3700d820e12f": "convnet",
+    "0b5a805aacdb577c2faa1f13f861b2ed4d5e779e005325ca3bbf3dcb3d3f5602": "mlp",
+    "4bad6eaa7262c8714ff86673c33e0515b6e3baa5aa58f774aec3fd195bb26e10": "simple_net",
+    "93dcfdbc71669510932d03ebcdb62c3dfb4fcabe7f882f61ed0521dd88d4a879": "text_bag",
+}
+_BUILT_IN = "statehouse.models.architectures."
 
 ModuleClass = TypeVar("ModuleClass", bound=type[nn.Module])
 InputShape = Callable[[Any], tuple[int, ...]]
@@ -49,11 +58,23 @@ class KnownTask:
 
 
 @dataclass(frozen=True)
-class Weights:
-    """What there is to know weights by: `sha256()` of their file, and what is said of them beside it."""
+class WeightsFile:
+    """A file of weights by what tells it from others: its `sha256()`, and what is said beside it."""
 
     sha256: Callable[[], str]
     said: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What a foreign file needs: config fields to change, rules for its tensors' names, and lines that tell of it.
+
+    Rules are as `models/foreign/renaming.py` has them.
+    """
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    rules: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,25 +102,30 @@ class Architecture:
             return None
         return hashlib.sha256(Path(source).read_bytes()).hexdigest()
 
+    def has_source(self, digest: str | None) -> bool:
+        """Whether the module is still defined as in a file of this digest, as a manifest has it."""
+        if digest is not None and f"{_BUILT_IN}{_SAME_SOURCES.get(digest)}" == self.builder.__module__:
+            return True
+        return digest == self.source_digest
+
     def arguments(self, config: BaseModel) -> dict[str, Any]:
         """Return what the builder is called with."""
         return {name: getattr(config, name) for name in type(config).model_fields}
 
-    def adapt(
-        self, config: BaseModel, tensors: Mapping[str, TensorInfo]
-    ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-        """Return what a foreign file with these tensors needs: config fields to change, and rules for names.
+    def adapt(self, config: BaseModel, tensors: Mapping[str, TensorInfo], file: WeightsFile) -> Adapted:
+        """Return what a foreign file with these tensors needs; a library may read its own otherwise than by name."""
+        return Adapted()
 
-        Rules are as `models.renaming` has them; a library that reads its own files otherwise than by name says so.
-        """
-        return {}, ()
+    def unsaid(self, config: BaseModel, tensors: Mapping[str, TensorInfo]) -> tuple[str, ...]:
+        """Return what changes the answers and neither config nor tensors say, a line each, with the way to say it."""
+        return ()
 
     def class_count(self, config: BaseModel) -> int | None:
         """Return how many classes the module tells apart, None where that is not known beforehand."""
         return None
 
-    def known_task(self, task: str, config: BaseModel, weights: Weights) -> KnownTask | None:
-        """Return what is known of `task` with these weights of this architecture."""
+    def known_task(self, task: str, config: BaseModel, file: WeightsFile) -> KnownTask | None:
+        """Return what is known of `task` with this file of weights of this architecture."""
         return None
 
     def build(self, config: BaseModel) -> nn.Module:
@@ -164,7 +190,7 @@ def _strict(name: str, config: type[BaseModel]) -> type[BaseModel]:
     if config.model_config.get("extra") != "forbid":
         raise ArchitectureRegistrationError(
             f"config {config.__qualname__} of architecture {name!r} would let unknown fields pass; "
-            "derive it from models.ArchitectureConfig, or set model_config = ConfigDict(extra='forbid')"
+            "derive it from statehouse.models.ArchitectureConfig, or set model_config = ConfigDict(extra='forbid')"
         )
     return config
 
@@ -177,7 +203,7 @@ def get_architecture(name: str) -> Architecture:
         LibraryMissingError, LibraryBrokenError: its library cannot be imported here.
     """
     if ":" in name:
-        found: Architecture = importlib.import_module("models.libraries").find(name)
+        found: Architecture = importlib.import_module("statehouse.models.libraries").find(name)
         return found
     known = list_architectures()
     if name not in known:
@@ -190,8 +216,19 @@ def get_architecture(name: str) -> Architecture:
 
 def list_architectures() -> list[str]:
     """Return the names of all registered architectures, sorted; those of libraries are not among them."""
-    importlib.import_module("models.architectures")  # lazily: the built-in ones import this module
+    importlib.import_module("statehouse.models.architectures")  # lazily: the built-in ones import this module
     return sorted(_ARCHITECTURES)
+
+
+def registered() -> dict[str, Architecture]:
+    """Return what is registered now, by name."""
+    return dict(_ARCHITECTURES)
+
+
+def forget_architectures(which: Callable[[Callable[..., nn.Module]], bool]) -> None:
+    """Take back the registration of those whose builder is one of `which`."""
+    for name in [name for name, each in _ARCHITECTURES.items() if which(each.builder)]:
+        del _ARCHITECTURES[name]
 
 
 def validate_config(name: str, config: Mapping[str, Any]) -> BaseModel:

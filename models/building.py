@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from models.architecture import build_model
-from models.errors import ArchitectureConfigError, ArchitectureError
-from models.state_dict import StateDictReport, apply, fit, made_of, refuse_unless_ok
-from models.ties import tie, tied_names
+from statehouse.models.architecture import build_model
+from statehouse.models.errors import ArchitectureConfigError, ArchitectureError
+from statehouse.models.tensors.state_dict import StateDictReport, apply, fit, made_of, refuse_unless_ok
+from statehouse.models.tensors.ties import tie, tied_names
 
 CHECKED_ELEMENTS = 1 << 20  # at once
 

@@ -11,15 +11,21 @@ from typing import Any, get_args
 import torch
 from torch import Tensor, nn
 
-from models.adaptation import adapt
-from models.architecture import validate_config
-from models.building import build_for_serving, build_without_values
-from models.digest import compute_digest
-from models.errors import CheckpointContentError, CheckpointUnreadableError, TrainingStateError
-from models.example import Example
-from models.files import container_of
-from models.forms import FORMAT_VERSION_KEY, Parts, take_apart
-from models.header import (
+from statehouse.models.architecture import validate_config
+from statehouse.models.building import build_for_serving, build_without_values
+from statehouse.models.digest import compute_digest
+from statehouse.models.errors import (
+    CheckpointContentError,
+    CheckpointUnreadableError,
+    TrainingStateError,
+    listed,
+)
+from statehouse.models.example import Example
+from statehouse.models.foreign.adaptation import adapt
+from statehouse.models.foreign.forms import FORMAT_VERSION_KEY, Parts, take_apart
+from statehouse.models.foreign.reading import AS_IT_IS, Reading
+from statehouse.models.foreign.weights import Weights
+from statehouse.models.header import (
     FORMAT_VERSION,
     CheckpointHeader,
     complete,
@@ -27,16 +33,15 @@ from models.header import (
     read_fields,
     refuse_problems,
 )
-from models.plain import plain_problems
-from models.reading import AS_IT_IS, Reading
-from models.shard_index import is_index
-from models.shards import read_files, write_files
-from models.state_dict import StateDictReport, apply, describe, fit, refuse_unless_ok
-from models.storable import storable_tensors
-from models.task import Task
-from models.torch_archive import damaged_records
-from models.training import Stateful, TrainingState, capture_training
-from models.weights import Weights
+from statehouse.models.plain import plain_problems
+from statehouse.models.storage.files import container_of
+from statehouse.models.storage.shard_index import is_index
+from statehouse.models.storage.shards import read_files, write_files
+from statehouse.models.storage.torch_archive import damaged_records
+from statehouse.models.tasks.registry import Task
+from statehouse.models.tensors.state_dict import StateDictReport, apply, describe, fit, refuse_unless_ok
+from statehouse.models.tensors.storable import storable_tensors
+from statehouse.models.training_state import Stateful, TrainingState, capture_training
 
 __all__ = [
     "Checkpoint",
@@ -200,7 +205,7 @@ def verify_records(path: str | Path) -> None:
             damage.append(f"digest: the file says {header.stored_digest}, its content gives {actual}")
     if damage:
         raise CheckpointUnreadableError(
-            "\n  ".join([f"{path}: has changed since it was written; copy or save it again:", *damage])
+            listed(f"{path}: has changed since it was written; copy or save it again:", damage)
         )
 
 

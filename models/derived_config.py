@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from torch import nn
 
-from models.errors import ArchitectureRegistrationError
+from statehouse.models.errors import ArchitectureRegistrationError
 
 
 class ArchitectureConfig(BaseModel):

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.plain import canonical_json
-from models.tensor_info import TensorInfo
+from statehouse.models.plain import canonical_json
+from statehouse.models.tensors.tensor_info import TensorInfo
 
 
 def compute_digest(

@@ -22,6 +22,8 @@ StatehouseError
 │   ├── UnknownArchitectureError
 │   ├── ArchitectureConfigError
 │   ├── ArchitectureImportError
+│   ├── ModuleNotThereError
+│   ├── SnapshotError
 │   ├── LibraryMissingError
 │   └── LibraryBrokenError
 ├── StateDictError                 (.report: every key that does not match)
@@ -32,15 +34,17 @@ StatehouseError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from models.state_dict import StateDictReport
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 
 class StatehouseError(Exception):
     """Something that the person who uses Statehouse can put right; the text says how."""
+
+
+def listed(header: str, problems: Iterable[str], mark: str = "  ") -> str:
+    """Return a header line, then one line per problem: what is in a problem, a name say, ends no line."""
+    return f"\n{mark}".join(part.replace("\n", "\\n") for part in (header, *problems))
 
 
 class ProblemsError(StatehouseError):
@@ -49,7 +53,7 @@ class ProblemsError(StatehouseError):
     def __init__(self, header: str, problems: Sequence[str]) -> None:
         self.header = header
         self.problems = list(problems)
-        super().__init__("\n  ".join([header, *self.problems]))
+        super().__init__(listed(header, self.problems))
 
 
 class CheckpointError(StatehouseError):
@@ -108,6 +112,14 @@ class ArchitectureImportError(ProblemsError, ArchitectureError):
     """Modules that should register architectures were not found, or are broken inside."""
 
 
+class ModuleNotThereError(ArchitectureError):
+    """No module that registers architectures is found under this name."""
+
+
+class SnapshotError(ArchitectureError):
+    """The kept code of an architecture module is not there, or not what its digest says."""
+
+
 class LibraryMissingError(ArchitectureError):
     """The library that an architecture comes from is not installed here."""
 
@@ -116,12 +128,19 @@ class LibraryBrokenError(ArchitectureError):
     """The library that an architecture comes from is installed, and cannot be imported."""
 
 
+class KeyReport(Protocol):
+    """What a StateDictError carries: `models.tensors.state_dict.StateDictReport`."""
+
+    def lines(self) -> list[str]:
+        """One line per key that does not match."""
+
+
 class StateDictError(StatehouseError):
     """A state_dict does not fit its module; `report` has every key."""
 
-    def __init__(self, header: str, report: StateDictReport) -> None:
+    def __init__(self, header: str, report: KeyReport) -> None:
         self.report = report
-        super().__init__(f"{header}\n{report.render()}")
+        super().__init__(listed(header, report.lines()))
 
 
 class TaskError(StatehouseError):

@@ -9,23 +9,23 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from models.architecture import get_architecture, validate_config
-from models.errors import (
+from statehouse.models.architecture import get_architecture, validate_config
+from statehouse.models.errors import (
     ArchitectureConfigError,
     ArchitectureError,
     CheckpointContentError,
     TaskConfigError,
     UnknownTaskError,
 )
-from models.example import Example, StoredExample
-from models.files import Container
-from models.forms import FORMAT_VERSION_KEY, Parts
-from models.plain import validate_plain
-from models.renaming import Renaming
-from models.state_dict import describe
-from models.task import Task, parse_task
-from models.tensor_info import TensorInfo
-from models.weights import Form, Weights
+from statehouse.models.example import Example, StoredExample
+from statehouse.models.foreign.forms import FORMAT_VERSION_KEY, Parts
+from statehouse.models.foreign.renaming import Renaming
+from statehouse.models.foreign.weights import Form, Weights
+from statehouse.models.plain import validate_plain
+from statehouse.models.storage.files import Container
+from statehouse.models.tasks.registry import Task, parse_task
+from statehouse.models.tensors.state_dict import describe
+from statehouse.models.tensors.tensor_info import TensorInfo
 
 FORMAT_VERSION = 1
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from models.errors import CheckpointUnreadableError
+from statehouse.models.errors import CheckpointUnreadableError
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy
 import torch
 
-from models.errors import TrainingStateError
+from statehouse.models.errors import TrainingStateError
 
 
 def capture_rng_state() -> dict[str, Any]:
@@ -32,7 +32,7 @@ def restore_rng_state(state: Mapping[str, Any]) -> None:
     before = capture_rng_state()
     try:
         _restore(state)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
         _restore(before)
         raise TrainingStateError(
             f"rng_state is not what save_checkpoint writes ({type(error).__name__}: {error}); "

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.architecture import ArchitectureConfig, register_architecture
+from statehouse.models.architecture import ArchitectureConfig, register_architecture
 
 Size = Annotated[int, Field(gt=0, le=16384)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.architecture import ArchitectureConfig, register_architecture
+from statehouse.models.architecture import ArchitectureConfig, register_architecture
 
 
 class SimpleNetConfig(ArchitectureConfig):

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from models.architecture import ArchitectureConfig, register_architecture
+from statehouse.models.architecture import ArchitectureConfig, register_architecture
 
 Size = Annotated[int, Field(gt=0, le=10_000_000)]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 
-from models.architecture import Architecture
-from models.errors import UnknownArchitectureError
-from models.extras import import_extra
-from models.plain import suggestion
+from statehouse.models.architecture import Architecture
+from statehouse.models.errors import UnknownArchitectureError
+from statehouse.models.extras import import_extra
+from statehouse.models.plain import suggestion
 
 
 @dataclass(frozen=True)

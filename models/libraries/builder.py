@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar, get_type_hints
 
 from pydantic import (
@@ -21,8 +22,8 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 from pydantic_core import PydanticSerializationError
 from torch import nn
 
-from models.architecture import Architecture
-from models.derived_config import ArchitectureConfig
+from statehouse.models.architecture import Architecture
+from statehouse.models.derived_config import ArchitectureConfig
 
 # Arguments that fetch weights, read files or choose a device: all that is the checkpoint's affair.
 LOADING_ARGUMENTS = frozenset(
@@ -53,10 +54,10 @@ class LibraryConfig(ArchitectureConfig):
     @model_validator(mode="before")
     @classmethod
     def _loads_nothing(cls, data: object) -> object:
-        loading = sorted(cls.loading_arguments & set(data)) if isinstance(data, dict) else []
-        if loading:
+        refused = sorted(cls.loading_arguments & set(data)) if isinstance(data, dict) else []
+        if refused:
             raise ValueError(
-                f"{', '.join(loading)}: leave it out; weights and their dtype come from the checkpoint alone"
+                f"{', '.join(refused)}: leave it out; weights and their dtype come from the checkpoint alone"
             )
         return data
 
@@ -96,13 +97,18 @@ Kind = TypeVar("Kind", bound=LibraryArchitecture)
 
 
 def library_architecture(
-    kind: type[Kind], name: str, function: Callable[..., nn.Module], fixed: Mapping[str, Any]
+    kind: type[Kind],
+    name: str,
+    function: Callable[..., nn.Module],
+    fixed: Mapping[str, Any],
+    own_fields: Mapping[str, Any] = MappingProxyType({}),
 ) -> Kind:
     """Make the architecture `name`, "library:name", of `function`, which is always called with `fixed` as well.
 
     Its config has the arguments of the function, and of the class that it says to return, which plain data can give.
+    `own_fields` are those of `kind` itself, which it does not hand on: type and default by name.
     """
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = dict(own_fields)
     is_open = False
     for parameter, annotation in _parameters(function):
         if parameter.kind is parameter.VAR_KEYWORD:

@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from models.architecture import KnownTask, Weights
-from models.errors import UnknownArchitectureError
-from models.libraries.builder import LibraryArchitecture, library_architecture
-from models.libraries.close_names import close_names
-from models.libraries.torchvision_operators import import_torchvision
+from statehouse.models.architecture import KnownTask, WeightsFile
+from statehouse.models.errors import UnknownArchitectureError
+from statehouse.models.libraries.builder import LibraryArchitecture, library_architecture
+from statehouse.models.libraries.close_names import close_names
+from statehouse.models.libraries.torchvision_operators import import_torchvision
 
 import_torchvision()  # timm imports it, and would fail where its operators do not load
 
@@ -29,10 +29,10 @@ _data: Any = timm.data  # says less of its types than it has
 class TimmArchitecture(LibraryArchitecture):
     """One of timm's models, with what its `pretrained_cfg` says; a tag in the name chooses between several."""
 
-    def known_task(self, task: str, config: BaseModel, weights: Weights) -> KnownTask | None:
+    def known_task(self, task: str, config: BaseModel, file: WeightsFile) -> KnownTask | None:
         """Return preprocessing, and labels where the classes are as many; what a folder says goes first."""
-        if weights.said is not None and task == "image_classification":
-            return KnownTask(_fields_of_folder(weights.said, config), "the pretrained_cfg in its config.json")
+        if file.said is not None and task == "image_classification":
+            return KnownTask(_fields_of_folder(file.said, config), "the pretrained_cfg in its config.json")
         name = self.name.partition(":")[2]
         pretrained = timm.models.get_pretrained_cfg(name)
         if task != "image_classification" or pretrained is None or not pretrained.has_weights:

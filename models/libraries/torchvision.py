@@ -6,23 +6,64 @@ Their config is the keyword arguments of torchvision's own function: `{"num_clas
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+from torch import nn
 
-from models.architecture import KnownTask, Weights
-from models.errors import UnknownArchitectureError
-from models.libraries.builder import LibraryArchitecture, library_architecture
-from models.libraries.close_names import close_names
-from models.libraries.torchvision_operators import import_torchvision
+from statehouse.models.architecture import Adapted, KnownTask, WeightsFile
+from statehouse.models.errors import UnknownArchitectureError
+from statehouse.models.libraries.builder import LibraryArchitecture, library_architecture
+from statehouse.models.libraries.close_names import close_names
+from statehouse.models.libraries.torchvision_operators import import_torchvision
+from statehouse.models.tensors.tensor_info import TensorInfo
 
 torchvision = import_torchvision()
+
+from statehouse.models.libraries.torchvision_loading import (  # noqa: E402
+    EPSILON,
+    SETTINGS,
+    LoadSetting,
+    set_epsilon,
+    written,
+)
 
 
 class TorchvisionArchitecture(LibraryArchitecture):
     """One of torchvision's models, with what torchvision says of the weights that it has published for it."""
 
-    def known_task(self, task: str, config: BaseModel, weights: Weights) -> KnownTask | None:
+    def arguments(self, config: BaseModel) -> dict[str, Any]:
+        """Return what torchvision's function is called with: all but the field that is ours."""
+        return {name: value for name, value in super().arguments(config).items() if name != EPSILON}
+
+    def build(self, config: BaseModel) -> nn.Module:
+        """Build the module, its batch norms with the epsilon of the config where that has one."""
+        module = super().build(config)
+        if EPSILON in config.model_fields_set:
+            set_epsilon(module, getattr(config, EPSILON))
+        return module
+
+    def adapt(self, config: BaseModel, tensors: Mapping[str, TensorInfo], file: WeightsFile) -> Adapted:
+        """Return what torchvision sets when it loads this file, where that is one of its own."""
+        setting = self._open_setting(config)
+        value = setting.value_for(file.sha256()) if setting else None
+        if setting is None or value is None:
+            return Adapted()
+        note = f"{setting.field}: {written(value)}, as torchvision loads this file of its own, by its SHA-256"
+        return Adapted({setting.field: value}, notes=(note,))
+
+    def unsaid(self, config: BaseModel, tensors: Mapping[str, TensorInfo]) -> tuple[str, ...]:
+        """Return what torchvision may have set when it loaded the weights that the training began with."""
+        setting = self._open_setting(config)
+        told = setting.unsaid(tensors) if setting else None
+        return (told,) if told else ()
+
+    def _open_setting(self, config: BaseModel) -> LoadSetting | None:
+        setting = SETTINGS.get(self.name.partition(":")[2])
+        return setting if setting and setting.field not in config.model_fields_set else None
+
+    def known_task(self, task: str, config: BaseModel, file: WeightsFile) -> KnownTask | None:
         """Return preprocessing, and labels where the classes are as many, of the weights that the file has.
 
         Their names end with how their files' SHA-256 begins; where none fits the first weights count.
@@ -30,7 +71,7 @@ class TorchvisionArchitecture(LibraryArchitecture):
         known = self._known_weights()
         if not known:
             return None
-        own = next((each for each in known if weights.sha256().startswith(_digest_start(each.url))), None)
+        own = next((each for each in known if file.sha256().startswith(_digest_start(each.url))), None)
         chosen = own or known[0]
         labels = list(chosen.meta["categories"])
         fields = _fields(task, chosen.transforms())
@@ -86,4 +127,6 @@ def find(name: str) -> TorchvisionArchitecture:
     function = torchvision.models.get_model_builder(name)
     # A detection model would otherwise download its backbone.
     fixed = {each: None for each in inspect.signature(function).parameters if each.startswith("weights")}
-    return library_architecture(TorchvisionArchitecture, f"torchvision:{name}", function, fixed)
+    setting = SETTINGS.get(name)
+    own = {EPSILON: (Annotated[float, Field(ge=0)], 1e-5)} if setting and setting.field == EPSILON else {}
+    return library_architecture(TorchvisionArchitecture, f"torchvision:{name}", function, fixed, own)

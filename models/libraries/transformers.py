@@ -18,13 +18,13 @@ import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, model_serializer, model_validator
 from torch import nn
 
-from models.architecture import Architecture
-from models.building import parameters_on_meta
-from models.derived_config import ArchitectureConfig
-from models.errors import UnknownArchitectureError
-from models.libraries.torchvision_operators import import_torchvision
-from models.plain import suggestion
-from models.tensor_info import TensorInfo
+from statehouse.models.architecture import Adapted, Architecture, WeightsFile
+from statehouse.models.building import parameters_on_meta
+from statehouse.models.derived_config import ArchitectureConfig
+from statehouse.models.errors import UnknownArchitectureError
+from statehouse.models.libraries.torchvision_operators import import_torchvision
+from statehouse.models.plain import suggestion
+from statehouse.models.tensors.tensor_info import TensorInfo
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, which is below
 if importlib.util.find_spec("torchvision"):
@@ -132,9 +132,7 @@ class TransformersArchitecture(Architecture):
         assert isinstance(config, TransformersConfig)  # noqa: S101 - config_class says so
         return config.given
 
-    def adapt(
-        self, config: BaseModel, tensors: Mapping[str, TensorInfo]
-    ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    def adapt(self, config: BaseModel, tensors: Mapping[str, TensorInfo], file: WeightsFile) -> Adapted:
         """Return the dtype that the tensors have, whether there is a pooling layer, and what transformers skips."""
         module = self._skeleton(config)
         rules = (*_base_model_rules(module, tensors), *_ignored_rules(module, tensors))
@@ -142,7 +140,7 @@ class TransformersArchitecture(Architecture):
         changes: dict[str, Any] = {"dtype": floats.pop()} if len(floats) == 1 else {}
         if not any("pooler." in name for name in tensors):
             changes["add_pooling_layer"] = False
-        return changes, rules
+        return Adapted(changes, rules)
 
     def _skeleton(self, config: BaseModel) -> Any:  # noqa: ANN401 - a module of transformers
         with parameters_on_meta(), torch.random.fork_rng(devices=[]):

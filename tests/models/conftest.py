@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import build_model
+from statehouse.models import build_model
 
 SIMPLE_NET = {"input_size": 4, "hidden_size": 3, "num_classes": 2}
 

@@ -8,8 +8,7 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
-import models.architectures.simple_net
-from models.architecture import (
+from statehouse.models.architecture import (
     ArchitectureConfig,
     build_model,
     get_architecture,
@@ -17,7 +16,8 @@ from models.architecture import (
     register_architecture,
     validate_config,
 )
-from models.errors import (
+from statehouse.models.architectures import simple_net
+from statehouse.models.errors import (
     ArchitectureConfigError,
     ArchitectureRegistrationError,
     UnknownArchitectureError,
@@ -166,7 +166,7 @@ def test_a_config_class_that_lets_unknown_fields_pass_is_refused():
 
 
 def test_source_digest_is_that_of_the_file_of_the_module_class():
-    source = Path(models.architectures.simple_net.__file__).read_bytes()
+    source = Path(simple_net.__file__).read_bytes()
     assert get_architecture("simple_net").source_digest == hashlib.sha256(source).hexdigest()
 
 

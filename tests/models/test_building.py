@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.architecture import build_model, register_architecture
-from models.building import build_for_serving, build_without_values, non_finite_parameters
-from models.errors import ArchitectureError, StateDictError
+from statehouse.models.architecture import build_model, register_architecture
+from statehouse.models.building import build_for_serving, build_without_values, non_finite_parameters
+from statehouse.models.errors import ArchitectureError, StateDictError
 
 CPU = torch.device("cpu")
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-import models
-from models import (
+from statehouse import models
+from statehouse.models import (
     Example,
     TensorTask,
     build_model,
@@ -24,7 +24,7 @@ from models import (
     save_checkpoint,
     verify_records,
 )
-from models.errors import (
+from statehouse.models.errors import (
     ArchitectureConfigError,
     CheckpointContentError,
     CheckpointError,
@@ -328,7 +328,7 @@ def test_a_save_killed_in_the_middle_leaves_the_old_checkpoint(save):
     before = path.read_bytes()
     program = (
         "import os, signal, sys, torch\n"
-        "from models import build_model, save_checkpoint\n"
+        "from statehouse import build_model, save_checkpoint\n"
         "write = torch.save\n"
         "def half(held, file):\n"
         "    write(held, file); file.truncate(500); os.kill(os.getpid(), signal.SIGKILL)\n"

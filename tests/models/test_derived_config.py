@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from models.derived_config import derive_config
-from models.errors import ArchitectureRegistrationError
+from statehouse.models.derived_config import derive_config
+from statehouse.models.errors import ArchitectureRegistrationError
 
 
 def test_every_parameter_that_cannot_be_a_field_is_listed():

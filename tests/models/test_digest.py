@@ -5,7 +5,7 @@ import hashlib
 import pytest
 import torch
 
-from models.digest import compute_digest
+from statehouse.models.digest import compute_digest
 
 SAID = {"architecture": "a", "config": {"y": 1, "x": [2.5]}, "task": "tensor", "task_config": {}}
 

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
-import models.errors
-from models.errors import CheckpointContentError, CheckpointError, ProblemsError, StatehouseError
+from statehouse.models import errors
+from statehouse.models.errors import CheckpointContentError, CheckpointError, ProblemsError, StatehouseError
 
 
 def _tree_lines() -> list[str]:
-    return [line.strip(" │├└─") for line in models.errors.__doc__.splitlines() if "Error" in line]
+    return [line.strip(" │├└─") for line in errors.__doc__.splitlines() if "Error" in line]
 
 
 def test_the_tree_in_the_docstring_has_every_error():
     drawn = {line.split()[0] for line in _tree_lines()}
     defined = {
         name
-        for name, value in vars(models.errors).items()
+        for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, StatehouseError)
     }
     assert drawn == defined

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.example import Example
+from statehouse.models.example import Example
 
 
 def test_plain_data_and_back():

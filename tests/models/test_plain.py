@@ -5,7 +5,7 @@ from collections import OrderedDict
 
 import pytest
 
-from models.plain import MAX_DEPTH, canonical_json, plain_problems, walk
+from statehouse.models.plain import MAX_DEPTH, canonical_json, plain_problems, walk
 
 
 def test_canonical_json_does_not_depend_on_the_order_of_keys():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy
 import torch
 from torch import nn
 
-from models import BatchOrder, build_model, save_checkpoint
+from statehouse.models import BatchOrder, build_model, save_checkpoint
 
 CONFIG = {"input_size": 4, "hidden_sizes": [8], "output_size": 2, "dropout": 0.3, "normalisation": "batch"}
 ROWS = torch.randn(100, 4, generator=torch.Generator().manual_seed(0))
@@ -77,3 +78,20 @@ def seeded_run(seed: int = 1) -> Run:
     random.seed(seed)
     numpy.random.seed(seed)
     return Run()
+
+
+def assert_same_run(one: Run, other: Run) -> None:
+    """All that a run goes on from is the same, bit for bit."""
+    for name, tensor in one.model.state_dict().items():
+        assert torch.equal(tensor, other.model.state_dict()[name]), name
+    assert one.scheduler.state_dict() == other.scheduler.state_dict()
+    assert one.scaler.state_dict() == other.scaler.state_dict()
+    assert one.order.state_dict() == other.order.state_dict()
+    assert_same_state(one.optimizer.state_dict(), other.optimizer.state_dict())
+
+
+def assert_same_state(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Of two optimizers."""
+    assert one["param_groups"] == other["param_groups"]
+    for index, entries in one["state"].items():
+        assert all(torch.equal(value, other["state"][index][key]) for key, value in entries.items())

@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import build_model, get_architecture, load_checkpoint, register_architecture, save_checkpoint
-from models.building import build_without_values
-from models.errors import (
+from statehouse.models import (
+    build_model,
+    get_architecture,
+    load_checkpoint,
+    register_architecture,
+    save_checkpoint,
+)
+from statehouse.models.building import build_without_values
+from statehouse.models.errors import (
     ArchitectureConfigError,
     ArchitectureRegistrationError,
     CheckpointContentError,
@@ -128,7 +134,8 @@ def run(program: str) -> str:
 
 def test_nothing_imports_a_library_unasked() -> None:
     run(
-        "import sys, handlers.base, models, scripts.cli, scripts.publish\n"
+        "import sys, statehouse.handlers.base, statehouse.scripts.cli, statehouse.scripts.publishing.publish\n"
+        "from statehouse import models\n"
         "models.build_model('mlp', {'input_size': 1, 'hidden_sizes': [], 'output_size': 1})\n"
         "models.list_architectures()\n"
         "assert not {'torchvision', 'timm', 'transformers'} & set(sys.modules)"
@@ -138,8 +145,9 @@ def test_nothing_imports_a_library_unasked() -> None:
 HIDDEN = """
 import os, sys
 from pathlib import Path
-import numpy, PIL.Image, torch.export, torch._dynamo, models, models.libraries, models.state_dict
-from models import get_architecture
+import numpy, PIL.Image, torch.export, torch._dynamo
+import statehouse, statehouse.models.libraries, statehouse.models.tensors.state_dict
+from statehouse import get_architecture
 [installed] = [Path(p) for p in sys.path if Path(p, 'torchvision').is_dir()]
 added = Path(sys.argv[1])
 sys.path = [p for p in sys.path if Path(p) != installed] + [str(added)]
@@ -151,7 +159,7 @@ def test_an_absent_library_says_what_to_install_and_is_found_once_it_is_there(tm
     program = HIDDEN + (
         "try:\n"
         "    get_architecture('torchvision:resnet18')\n"
-        "except models.errors.LibraryMissingError as error:\n"
+        "except statehouse.models.errors.LibraryMissingError as error:\n"
         "    assert \"pip install -e '.[vision]'\" in str(error), error\n"
         "else:\n"
         "    raise AssertionError('it was found')\n"
@@ -159,7 +167,7 @@ def test_an_absent_library_says_what_to_install_and_is_found_once_it_is_there(tm
         "for name in installed.glob('torchvision*'):\n"
         "    (added / name.name).symlink_to(name)\n"
         "os.utime(added, ns=(before.st_atime_ns, before.st_mtime_ns))  # what a cache goes by\n"
-        "print(type(models.build_model('torchvision:resnet18', {'num_classes': 2})).__name__)\n"
+        "print(type(statehouse.build_model('torchvision:resnet18', {'num_classes': 2})).__name__)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
@@ -174,7 +182,7 @@ def test_a_library_that_is_broken_inside_is_another_error(tmp_path: Path) -> Non
             sys.executable,
             "-c",
             f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-            "from models import get_architecture; get_architecture('timm:resnet18')",
+            "from statehouse import get_architecture; get_architecture('timm:resnet18')",
         ],
         cwd=ROOT,
         capture_output=True,

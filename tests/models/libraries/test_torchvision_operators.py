@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from models import build_model
-from models.libraries.torchvision_operators import non_maximum_suppression, roi_align
+from statehouse.models import build_model
+from statehouse.models.libraries.torchvision_operators import non_maximum_suppression, roi_align
 
 
 def boxes_and_scores(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,0 +1,1 @@
+"""Other people's files: where their tensors are, and by what names."""

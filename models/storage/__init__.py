@@ -1,0 +1,1 @@
+"""Bytes of checkpoints: containers, zip and legacy files, shards, folders."""

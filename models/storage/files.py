@@ -1,0 +1,129 @@
+"""Checkpoint files on disk: which container a path names, and writing that cannot be interrupted half-way."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from statehouse.models.errors import CheckpointNotFoundError, CheckpointUnreadableError
+
+Container = Literal["pt", "safetensors"]
+
+_CONTAINERS: dict[str, Container] = {
+    ".pt": "pt",
+    ".pth": "pt",
+    ".ckpt": "pt",
+    ".bin": "pt",
+    ".safetensors": "safetensors",
+}
+_LOOK_ALIKES = {
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself; run `git lfs pull`",
+    b"<": "a web page or XML; download the file itself",
+    b"\x93NUMPY": "a NumPy array; a checkpoint is what torch.save or safetensors writes",
+    b"\x89HDF": "an HDF5 (Keras) file; expected PyTorch",
+}
+_ZIP_MAGIC = b"PK\x03\x04"
+LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # what torch.save wrote before torch 1.6
+_PICKLE_MAGIC = b"\x80"
+
+
+def container_of(path: Path) -> Container:
+    """Return the container that the suffix of `path` names; raises CheckpointUnreadableError for others."""
+    container = _CONTAINERS.get(path.suffix.lower())
+    if container is None:
+        raise CheckpointUnreadableError(
+            f"{path}: suffix {path.suffix!r} names no checkpoint; expected one of {', '.join(_CONTAINERS)}"
+        )
+    return container
+
+
+def is_checkpoint_file(path: Path) -> bool:
+    """Whether the suffix of `path` names a container."""
+    return path.suffix.lower() in _CONTAINERS
+
+
+def recognise_container(path: Path) -> Container:
+    """Return the container of the file at `path`, after its suffix and its first bytes have agreed.
+
+    Raises:
+        CheckpointNotFoundError: there is no file.
+        CheckpointUnreadableError: the file is empty, something else, or not what its suffix says.
+    """
+    if not path.exists():
+        raise CheckpointNotFoundError(f"{path}: no such file; expected a checkpoint")
+    if not path.is_file():
+        raise CheckpointUnreadableError(f"{path}: is not a regular file; expected a checkpoint file")
+    container = container_of(path)
+    start = _first_bytes(path)
+    if problem := _zip_problem(start) if container == "pt" else _safetensors_problem(start):
+        raise CheckpointUnreadableError(f"{path}: is {problem}")
+    return container
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(64)
+    except OSError as error:
+        raise CheckpointUnreadableError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _zip_problem(start: bytes) -> str | None:
+    if start.startswith((_ZIP_MAGIC, LEGACY_MAGIC)):
+        return None
+    if start.startswith(_PICKLE_MAGIC):
+        return "a bare pickle, which can run code; expected what torch.save writes (a zip archive)"
+    if _safetensors_problem(start) is None:
+        return "a safetensors file by its content; give it the suffix .safetensors"
+    return _other_problem(start, "what torch.save writes (a zip archive)")
+
+
+def _safetensors_problem(start: bytes) -> str | None:
+    if start[8:9] == b"{" and not start.startswith(_ZIP_MAGIC):
+        return None
+    if start.startswith(_ZIP_MAGIC):
+        return "a zip archive by its content; give it the suffix .pt if torch.save wrote it"
+    return _other_problem(start, "safetensors")
+
+
+def _other_problem(start: bytes, expected: str) -> str:
+    if not start:
+        return f"empty; expected {expected}"
+    for magic, meaning in _LOOK_ALIKES.items():
+        if start.startswith(magic):
+            return meaning
+    return f"no checkpoint: it starts with {start[:8]!r}; expected {expected}"
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of `path`, and put it in the place of `path` once it is whole and on disk.
+
+    On any exception `path` stays as it was and the sibling is removed. Missing folders are created. The
+    permissions are those of any new file, whatever the writer gave it: safetensors writes for the owner alone.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sibling = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        sibling.touch(exist_ok=False)
+        mode = stat.S_IMODE(sibling.stat().st_mode)
+        yield sibling
+        sibling.chmod(mode)
+        _sync(sibling)
+        sibling.replace(path)
+        _sync(path.parent)
+    finally:
+        sibling.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

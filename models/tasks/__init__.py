@@ -1,0 +1,1 @@
+"""What an endpoint does with its module: the tasks and their configs."""
