@@ -1,6 +1,7 @@
 """CheckpointHandler: from a checkpoint to a module that has proved itself, and what TorchServe calls."""
 
 import importlib
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from itertools import compress
@@ -11,40 +12,40 @@ import numpy as np
 import orjson
 import torch
 
-from handlers.allocator import keep_freed_memory
-from handlers.answering import MIN_CHUNK_ROWS, UNOBSERVED, Answering, unexpected
-from handlers.batch import Outputs, run_pipeline
-from handlers.errors import (
+from statehouse.handlers.bodies.inference_tensors import datatype_of
+from statehouse.handlers.bodies.payload import decode
+from statehouse.handlers.errors import (
     GoldenMismatchError,
     MissingTaskError,
     ModuleMismatchError,
     OptimizationError,
     WorkerSettingsError,
 )
-from handlers.golden import GOLDEN_FILE, Golden, compare, read_golden
-from handlers.inference_tensors import datatype_of
-from handlers.metrics import WorkerMetrics
-from handlers.optimizations import CHECKED_ROWS, optimize
-from handlers.payload import decode
-from handlers.priority import take_normal_priority
-from handlers.problem import problem_response
-from handlers.request import Request, Response, TorchServeContext, read_requests, write_responses
-from handlers.row_buffer import RowBuffer
-from handlers.server_timing import tell_times
-from handlers.settings import Optimization, WorkerSettings, check_identity, read_settings
-from handlers.startup import (
-    failure_told,
-    quiet_worker,
-    serving_device,
-    socket_name,
-)
-from handlers.worker_io import install
-from models.architecture import get_architecture, validate_config
-from models.architecture_import import import_architectures
-from models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint
-from models.task_config import TaskConfig
+from statehouse.handlers.golden import GOLDEN_FILE, Golden, compare, read_golden
+from statehouse.handlers.optimizations import CHECKED_ROWS, optimize
+from statehouse.handlers.pipeline.answering import MIN_CHUNK_ROWS, UNOBSERVED, Answering, unexpected
+from statehouse.handlers.pipeline.batch import Outputs, run_pipeline
+from statehouse.handlers.pipeline.problem import problem_response
+from statehouse.handlers.pipeline.row_buffer import RowBuffer
+from statehouse.handlers.pipeline.server_timing import tell_times
+from statehouse.handlers.request import Request, Response, TorchServeContext, read_requests, write_responses
+from statehouse.handlers.row_proof import LEAST_ROWS, MADE_ROWS, MOST_ROWS, RowProof, prove_rows
+from statehouse.handlers.worker.allocator import keep_freed_memory
+from statehouse.handlers.worker.door import Door
+from statehouse.handlers.worker.door_files import DoorFiles
+from statehouse.handlers.worker.metrics import WorkerMetrics
+from statehouse.handlers.worker.priority import take_normal_priority
+from statehouse.handlers.worker.settings import Optimization, WorkerSettings, check_identity, read_settings
+from statehouse.handlers.worker.startup import failure_told, quiet_worker, serving_device, socket_name
+from statehouse.handlers.worker.torchserve_loop import install
+from statehouse.models.architecture import get_architecture, validate_config
+from statehouse.models.architecture_import import import_architectures
+from statehouse.models.checkpoint import Checkpoint, CheckpointHeader, load_checkpoint
+from statehouse.models.snapshots.importing import import_snapshot
+from statehouse.models.tasks.config import TaskConfig
 
 ADOPTED_SIZES = (1, 2)
+ROW_PROOF_SECONDS = 5.0  # of a worker that starts; publishing takes more
 
 TaskT = TypeVar("TaskT", bound=TaskConfig)
 
@@ -53,7 +54,7 @@ class CheckpointHandler(Answering[TaskT]):
     """What every task shares. A task is one subclass, alone in `handlers/<task>.py`."""
 
     metrics: WorkerMetrics | None = None
-    sample_outputs: Outputs
+    example_outputs: Outputs
     computed_in: torch.dtype  # of the numbers inside the module: how near answers must be goes by that
 
     # From a checkpoint to a module that has proved itself.
@@ -117,8 +118,8 @@ class CheckpointHandler(Answering[TaskT]):
         """What to call instead of `module`, which may be changed by it; raises OptimizationError."""
         if "freeze" in optimizations and len(self.input_axes) > 1:
             raise OptimizationError(
-                "optimization 'freeze' cannot be applied: rows of this task differ in length, and what is recorded is "
-                "right for one length alone; leave it out of the deployment"
+                "optimization 'freeze' cannot be applied: rows of this task differ in size, and what is recorded "
+                "may be right for one size alone; leave it out of the deployment"
             )
         made = [decode(self.make_example(seed), self).rows for seed in range(CHECKED_ROWS)]
         return optimize(self.module, self.preprocess(np.concatenate(made)), optimizations)
@@ -129,7 +130,7 @@ class CheckpointHandler(Answering[TaskT]):
         for count in row_counts:
             rows = np.repeat(row, count, axis=0)
             try:
-                self.sample_outputs = run_pipeline(self, rows, UNOBSERVED)
+                self.example_outputs = run_pipeline(self, rows, UNOBSERVED)
             except ModuleMismatchError:
                 raise
             except Exception as error:
@@ -155,11 +156,22 @@ class CheckpointHandler(Answering[TaskT]):
         if problems:
             raise GoldenMismatchError(f"on {kind} the golden examples are answered differently:", problems)
 
+    def prove_rows(self, golden: Golden, sizes: Iterable[int], *, bound_seconds: float) -> RowProof:
+        """See that an answer is its row's alone, in batches of `sizes` too; raises DependentRowsError.
+
+        The rows are those of the golden examples; made ones beside them.
+        """
+        asked = [decode(Request(each.body, each.content_type), self).rows for each in golden.examples]
+        own = np.concatenate(asked)[: MOST_ROWS - MADE_ROWS]
+        seeds = range(1, 1 + max(MADE_ROWS, LEAST_ROWS - len(own)))
+        made = [decode(self.make_example(seed), self).rows for seed in seeds]
+        return prove_rows(self, np.concatenate([own, *made]), sizes, bound_seconds=bound_seconds)
+
     def tensor_outputs(self) -> list[dict[str, Any]]:
         """The outputs' names, datatypes and shapes, as the Open Inference Protocol's metadata gives them."""
         return [
             {"name": name, "datatype": datatype_of(array), "shape": [-1, *array.shape[1:]]}
-            for name, array in self.sample_outputs.items()
+            for name, array in self.example_outputs.items()
         ]
 
     # What TorchServe calls.
@@ -190,23 +202,31 @@ class CheckpointHandler(Answering[TaskT]):
         return write_responses(responses, context)
 
     def _serve(
-        self, count: int, metrics: WorkerMetrics, read: Callable[[], Sequence[Request]]
+        self,
+        count: int,
+        metrics: WorkerMetrics,
+        read: Callable[[], Sequence[Request]],
+        waits: Sequence[float] = (),
     ) -> list[Response]:
         metrics.begin(count)
         counted = [True] * count
         try:
             requests = read()
             counted = [request.counted for request in requests]
-            responses = tell_times(self.answer, requests, metrics)
+            responses = tell_times(self.answer, requests, metrics, waits)
         except Exception as error:  # noqa: BLE001 - TorchServe would fail the whole batch
             failed = problem_response(unexpected(error))
             failed.headers.update(self.version_headers())
             responses = [failed] * count
+        metrics.waited(list(compress(waits, counted)))
         metrics.finish(list(compress(responses, counted)))
         return responses
 
     def _start(self, settings: WorkerSettings, device: torch.device) -> None:
         self.name, self.version, self.digest = settings.name, settings.version, settings.digest
+        if settings.snapshot is not None:
+            snapshot = settings.snapshot
+            import_snapshot(Path(snapshot.folder), snapshot.module, snapshot.digest)
         import_architectures(settings.architectures)
         metrics = WorkerMetrics(Path(settings.metrics_folder), name=self.name, version=self.version)
         metrics.started(socket_name())
@@ -215,10 +235,23 @@ class CheckpointHandler(Answering[TaskT]):
         with metrics.starting("warm_up"):
             self.warm_up(_warm_up_sizes(settings.batch_size))
         with metrics.starting("verify"):
-            self.check_golden(read_golden(Path(settings.version_folder, GOLDEN_FILE)))
+            golden = read_golden(Path(settings.version_folder, GOLDEN_FILE))
+            self.check_golden(golden)
+            self.prove_rows(golden, [settings.batch_size], bound_seconds=ROW_PROOF_SECONDS)
         self.metrics = metrics
-        if settings.fast_io:
-            install(lambda requests: self._serve(len(requests), metrics, lambda: requests))
+        install(
+            lambda: self._open_door(settings, metrics),
+            lambda requests: self._serve(len(requests), metrics, lambda: requests),
+        )
+
+    def _open_door(self, settings: WorkerSettings, metrics: WorkerMetrics) -> Door:
+        return Door(
+            DoorFiles.of(settings.door, os.getpid()),
+            lambda requests, waits: self._serve(len(requests), metrics, lambda: requests, waits),
+            batch_size=settings.batch_size,
+            max_body_bytes=settings.max_request_bytes,
+            deadline_seconds=settings.request_timeout_seconds,
+        )
 
     def _load(self, settings: WorkerSettings, device: torch.device) -> None:
         check_identity(settings)
@@ -231,7 +264,7 @@ class CheckpointHandler(Answering[TaskT]):
 
 
 def handler_class(header: CheckpointHeader) -> type[CheckpointHandler[Any]]:
-    """The handler of the checkpoint's task: the one class in `handlers.<task>`."""
+    """The handler of the checkpoint's task: the one class in `statehouse.handlers.<task>`."""
     if header.task is None:
         raise MissingTaskError(
             f"{header.path} names no task, so nothing says how to read a request; give one"
@@ -241,7 +274,7 @@ def handler_class(header: CheckpointHeader) -> type[CheckpointHandler[Any]]:
 
 def handler_of(task_name: str) -> type[CheckpointHandler[Any]]:
     """The handler of the task of this name, which is known."""
-    module = importlib.import_module(f"handlers.{task_name}")
+    module = importlib.import_module(f"statehouse.handlers.{task_name}")
     [handler] = [
         value
         for value in vars(module).values()

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from handlers.batch import Outputs
-from handlers.schema import array_schema, object_schema
-from handlers.text import TextHandler
-from handlers.text_module import EmbeddingModule
-from models.text_task import EmbeddingTask
+from statehouse.handlers.bodies.schema import array_schema, object_schema
+from statehouse.handlers.pipeline.batch import Outputs
+from statehouse.handlers.text.modules import EmbeddingModule
+from statehouse.handlers.text_rows import TextHandler
+from statehouse.models.tasks.text import EmbeddingTask
 
 
 class EmbeddingHandler(TextHandler[EmbeddingTask]):
@@ -31,5 +31,5 @@ class EmbeddingHandler(TextHandler[EmbeddingTask]):
 
     def output_schema(self) -> dict[str, Any]:
         """A list of as many numbers as the module gives."""
-        shape = self.sample_outputs["embedding"].shape[1:]
+        shape = self.example_outputs["embedding"].shape[1:]
         return object_schema({"embedding": array_schema(shape, np.dtype("f4"))})

@@ -4,13 +4,19 @@ HandlerError
 ├── WorkerStartError            the worker cannot serve this version; nobody has been answered yet
 │   ├── WorkerSettingsError       statehouse.json is absent or wrong
 │   ├── ChangedFilesError         the version folder is not the one that was verified
+│   ├── ForeignTorchServeError    TorchServe is not the release in whose loop workers serve
 │   ├── DeviceError               TorchServe assigned a GPU that PyTorch cannot use
 │   ├── MissingTaskError          the checkpoint does not say what to do with the module
 │   ├── OptimizationError         an optimisation cannot be had here, or changes the answers
 │   ├── ModuleMismatchError       the module does not give what the task promises
+│   ├── DependentRowsError        an answer depends on other rows of the batch, on earlier calls or on chance
 │   └── GoldenMismatchError       the module does not give the answers it was published with
 ├── NonFiniteRowsError          rows that were read quickly are not finite; the strict readers say which and why
 └── RequestError                one request; its status and problem type go to the client
+    ├── DoorError                 500  of HTTP itself, told by a worker's door: the front counts these
+    │   ├── BadHttpError            400  what reached a worker's door is no request of the front's
+    │   ├── SlowBodyError           408  a large body that does not arrive
+    │   └── UnavailableError        503  it has waited until its deadline, or the door has no room
     ├── EmptyBodyError            400
     ├── BrokenTextError           400  text that is not UTF-8
     ├── BrokenJsonError           400
@@ -26,10 +32,10 @@ HandlerError
         └── OutOfMemoryError        507  because memory was short
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from models.errors import StatehouseError
+from statehouse.models.errors import StatehouseError, listed
 
 PROBLEM_TYPE_PREFIX = "urn:statehouse:problem:"
 
@@ -43,7 +49,7 @@ class WorkerStartError(HandlerError):
 
     def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
         self.problems = list(problems)
-        super().__init__("\n  ".join([message, *self.problems]))
+        super().__init__(listed(message, self.problems))
 
 
 class WorkerSettingsError(WorkerStartError):
@@ -52,6 +58,10 @@ class WorkerSettingsError(WorkerStartError):
 
 class ChangedFilesError(WorkerStartError):
     """The version folder holds other files than those the supervisor verified."""
+
+
+class ForeignTorchServeError(WorkerStartError):
+    """TorchServe's files are not those of the release in whose loop workers serve."""
 
 
 class DeviceError(WorkerStartError):
@@ -68,6 +78,10 @@ class OptimizationError(WorkerStartError):
 
 class ModuleMismatchError(WorkerStartError):
     """The module's input or output does not fit what the task says."""
+
+
+class DependentRowsError(WorkerStartError):
+    """An answer depends on more than its row."""
 
 
 class GoldenMismatchError(WorkerStartError):
@@ -88,6 +102,7 @@ class RequestError(HandlerError):
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "unexpected"
     title: ClassVar[str] = "The request could not be answered"
+    headers: ClassVar[Mapping[str, str]] = {}  # of the response, beyond those of every problem
 
     def __init__(self, detail: str, *, errors: Sequence[dict[str, Any]] = ()) -> None:
         self.detail = detail
@@ -97,6 +112,31 @@ class RequestError(HandlerError):
     def members(self) -> dict[str, Any]:
         """Members of the problem document beyond type, title, status and detail."""
         return {"errors": self.errors} if self.errors else {}
+
+
+class DoorError(RequestError):
+    """A request that a worker's door refuses, before any worker's code has seen it; the front counts it."""
+
+    slug: ClassVar[str] = "door"
+
+
+class BadHttpError(DoorError):
+    """What is no HTTP, or none that the front sends."""
+
+    status, slug, title = 400, "bad-http", "Not valid HTTP"
+
+
+class SlowBodyError(DoorError):
+    """A large body that arrives too slowly to keep memory for it."""
+
+    status, slug, title = 408, "request-timeout", "The request did not arrive in time"
+
+
+class UnavailableError(DoorError):
+    """The request has waited until its deadline, or the worker's door has no room for it."""
+
+    status, slug, title = 503, "unavailable", "The server is not available"
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
 class EmptyBodyError(RequestError):

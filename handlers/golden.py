@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from handlers.errors import GoldenMismatchError
-from models.example import Example
+from statehouse.handlers.errors import GoldenMismatchError
+from statehouse.models.example import Example
 
 GOLDEN_FILE = "golden.json"
 DEFAULT_TOLERANCES = {
@@ -132,7 +132,7 @@ def _compare_masks(
     expected: dict[str, Any], actual: dict[str, Any], tolerance: float, path: str
 ) -> list[str]:
     """Masks may differ in a share of their pixels: where two classes tie."""
-    from handlers.masks import read_mask
+    from statehouse.handlers.images.masks import read_mask
 
     before, after = read_mask(expected), read_mask(actual)
     if before.shape != after.shape:

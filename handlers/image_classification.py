@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from handlers.base import CheckpointHandler
-from handlers.batch import Outputs
-from handlers.classification import class_answers, class_outputs, class_schema
-from handlers.errors import ModuleMismatchError
-from handlers.images import PixelBudget, decode_base64, decode_image, image_bytes, make_png
-from handlers.inference_tensors import InputTensor, require_inputs
-from handlers.payload import Rows, collect_rows
-from handlers.request import Body, Request
-from handlers.schema import object_schema
-from models.task import ImageClassificationTask
+from statehouse.handlers.base import CheckpointHandler
+from statehouse.handlers.bodies.inference_tensors import InputTensor, require_inputs
+from statehouse.handlers.bodies.payload import Rows, collect_rows
+from statehouse.handlers.bodies.schema import object_schema
+from statehouse.handlers.errors import ModuleMismatchError
+from statehouse.handlers.images.decode import PixelBudget, decode_base64, decode_image, image_bytes, make_png
+from statehouse.handlers.pipeline.batch import Outputs
+from statehouse.handlers.pipeline.labels import class_answers, class_outputs, class_schema
+from statehouse.handlers.request import Body, Request
+from statehouse.models.tasks.registry import ImageClassificationTask
 
 
 class ImageClassificationHandler(CheckpointHandler[ImageClassificationTask]):
@@ -67,8 +67,8 @@ class ImageClassificationHandler(CheckpointHandler[ImageClassificationTask]):
         return standardised.to(self.dtype).reshape(-1, *self.module_shape)
 
     def postprocess(self, outputs: torch.Tensor) -> Outputs:
-        """Softmax."""
-        return class_outputs(outputs, self.task.labels)
+        """Scores of the labels."""
+        return class_outputs(outputs, self.task.labels, self.task.outputs)
 
     def row_answers(self, outputs: Outputs) -> list[Any]:
         """The best labels per image."""
@@ -84,7 +84,7 @@ class ImageClassificationHandler(CheckpointHandler[ImageClassificationTask]):
 
     def output_schema(self) -> dict[str, Any]:
         """Label, score and the ranking."""
-        return class_schema(self.task.labels, self.task.top_k)
+        return class_schema(self.task.labels, self.task.top_k, self.task.outputs)
 
     def tensor_inputs(self) -> list[dict[str, Any]]:
         """One tensor, `image`, of whole files."""

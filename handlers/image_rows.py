@@ -10,16 +10,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from handlers.base import CheckpointHandler
-from handlers.errors import ModuleMismatchError
-from handlers.images import PixelBudget, decode_base64, decode_pixels, image_bytes, write_png
-from handlers.inference_tensors import InputTensor, require_inputs
-from handlers.payload import Rows, collect_rows
-from handlers.request import Body, Request
-from handlers.schema import object_schema
-from models.architecture import get_architecture, validate_config
-from models.checkpoint import Checkpoint
-from models.vision_task import ImageSegmentationTask, ObjectDetectionTask
+from statehouse.handlers.base import CheckpointHandler
+from statehouse.handlers.bodies.inference_tensors import InputTensor, require_inputs
+from statehouse.handlers.bodies.payload import Rows, collect_rows
+from statehouse.handlers.bodies.schema import object_schema
+from statehouse.handlers.errors import ModuleMismatchError
+from statehouse.handlers.images.decode import (
+    PixelBudget,
+    decode_base64,
+    decode_pixels,
+    image_bytes,
+    write_png,
+)
+from statehouse.handlers.request import Body, Request
+from statehouse.models.architecture import get_architecture, validate_config
+from statehouse.models.checkpoint import Checkpoint
+from statehouse.models.tasks.vision import ImageSegmentationTask, ObjectDetectionTask
 
 EXAMPLE_SHAPE = (192, 256, 3)
 IMAGES_AT_ONCE = 8  # of one size: activations of large images take much memory
@@ -84,7 +90,7 @@ class ImageRowsHandler(CheckpointHandler[TaskT]):
         return collect_rows(images, lambda image: self._row(image_bytes(image), budget))
 
     def _row(self, body: Body, budget: PixelBudget) -> Rows:
-        decoded = decode_pixels(body, "rgb", budget)
+        decoded = decode_pixels(body, self.task, "rgb", budget)
         image = decoded if isinstance(decoded, Image.Image) else Image.fromarray(decoded)
         pixels = np.asarray(self.resize(image), dtype=np.uint8).transpose(2, 0, 1)
         row = np.empty((), dtype=object)
@@ -96,9 +102,10 @@ class ImageRowsHandler(CheckpointHandler[TaskT]):
         by_size: dict[torch.Size, list[int]] = {}
         for place, image in enumerate(images):
             by_size.setdefault(image.shape, []).append(place)
+        at_once = self.task.rows_per_batch or IMAGES_AT_ONCE
         for places in by_size.values():
-            for start in range(0, len(places), IMAGES_AT_ONCE):
-                yield places[start : start + IMAGES_AT_ONCE]
+            for start in range(0, len(places), at_once):
+                yield places[start : start + at_once]
 
     def make_example(self, seed: int = 0) -> Request:
         """Random pixels as a PNG."""

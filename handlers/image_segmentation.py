@@ -11,15 +11,15 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from handlers.batch import Outputs
-from handlers.errors import NonFiniteOutputError
-from handlers.image_rows import ImageRowsHandler
-from handlers.images import resize_shortest
-from handlers.masks import write_mask
-from handlers.payload import Rows
-from handlers.schema import object_schema
-from handlers.segmentation_module import SegmentationModule
-from models.vision_task import ImageSegmentationTask
+from statehouse.handlers.bodies.payload import Rows
+from statehouse.handlers.bodies.schema import object_schema
+from statehouse.handlers.errors import NonFiniteOutputError
+from statehouse.handlers.image_rows import ImageRowsHandler
+from statehouse.handlers.images.decode import resize_shortest
+from statehouse.handlers.images.masks import write_mask
+from statehouse.handlers.images.segmentation_module import SegmentationModule
+from statehouse.handlers.pipeline.batch import Outputs
+from statehouse.models.tasks.vision import ImageSegmentationTask
 
 # What the module gets (3, height, width), and the image's own height and width.
 Sized = tuple[Tensor, int, int]

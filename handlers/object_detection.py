@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from handlers.batch import Outputs
-from handlers.errors import ModuleMismatchError
-from handlers.image_rows import ImageRowsHandler
-from handlers.payload import Rows
-from handlers.schema import object_schema
-from models.vision_task import ObjectDetectionTask
+from statehouse.handlers.bodies.payload import Rows
+from statehouse.handlers.bodies.schema import object_schema
+from statehouse.handlers.errors import ModuleMismatchError
+from statehouse.handlers.image_rows import ImageRowsHandler
+from statehouse.handlers.pipeline.batch import Outputs
+from statehouse.models.tasks.vision import ObjectDetectionTask
 
 Detections = dict[str, Tensor]  # of one image: boxes (K, 4), labels (K), scores (K)
 EXPECTED = (

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.jit._trace import TracerWarning
 from torch.overrides import TorchFunctionMode
 
-from handlers.errors import OptimizationError
-from handlers.settings import Optimization
+from statehouse.handlers.errors import OptimizationError
+from statehouse.handlers.worker.settings import Optimization
 
 CHECKED_ROWS = 3
 # Of what gives Python something else than tensors: these tell kinds, which are the same for all rows, and sizes, of
@@ -162,14 +162,15 @@ def _freeze(module: nn.Module, examples: Tensor) -> nn.Module:
     What the tracer warns of it records as it was for these rows, which would be wrong for others.
     """
     with warnings.catch_warnings(record=True) as warned:
-        warnings.simplefilter("always", TracerWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch.compile, which it names, is slower here
+        warnings.simplefilter("always")
         with _Watched() as watched:  # not as it is recorded: being watched, some modules go another way
             module(examples[:2])
         traced = torch.jit.trace(module, examples[:2], check_trace=False)  # type: ignore[no-untyped-call]
         frozen: nn.Module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+    # Others are no news: that tracing is deprecated for torch.compile, which is slower here.
+    decides = [each for each in warned if issubclass(each.category, TracerWarning)]
     places = ", ".join(
-        [*(f"{each.filename}:{each.lineno}" for each in warned[:3]), *sorted(watched.told)[:3]]
+        [*(f"{each.filename}:{each.lineno}" for each in decides[:3]), *sorted(watched.told)[:3]]
     )
     if places:
         raise OptimizationError(

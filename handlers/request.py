@@ -9,8 +9,6 @@ Form = Literal["predictions", "v1", "v2"]
 Body = bytes | bytearray
 JSON_TYPE = "application/json"
 UNCOUNTED_HEADER = "x-statehouse-uncounted"  # the front lets only the supervisor say it
-# Where the front puts the content type of a multipart body, which TorchServe would take apart if it saw it.
-MULTIPART_HEADER = "x-statehouse-multipart"
 # The front has checked them, so they may stand in JSON and logs as they are.
 REQUEST_ID_HEADER, TRACEPARENT_HEADER = "x-request-id", "traceparent"
 TIMING_HEADER = "x-statehouse-timing"  # who sends it is told where the time went
@@ -21,7 +19,6 @@ READ_HEADERS = frozenset(
         "inference-header-content-length",
         "content-encoding",
         UNCOUNTED_HEADER,
-        MULTIPART_HEADER,
         REQUEST_ID_HEADER,
         TRACEPARENT_HEADER,
         TIMING_HEADER,
@@ -137,7 +134,6 @@ def read_request(parameters: Mapping[str, Body], properties: Mapping[str, Any]) 
         content_encoding=headers.get("content-encoding", ""),
         counted=UNCOUNTED_HEADER not in headers,
         parts=several,
-        multipart_type=headers.get(MULTIPART_HEADER, ""),
         given_id=headers.get(REQUEST_ID_HEADER, "").encode(),
         traceparent=headers.get(TRACEPARENT_HEADER, "").encode(),
         timed=TIMING_HEADER in headers,

@@ -7,19 +7,24 @@ import numpy as np
 import orjson
 import torch
 
-from handlers.base import CheckpointHandler
-from handlers.batch import Outputs
-from handlers.classification import class_answers, class_outputs, class_schema
-from handlers.errors import ModuleMismatchError, UnsupportedMediaError
-from handlers.feature_forms import feature_schema, feature_tensors, made_row, row_of_parts, rows_of_tensors
-from handlers.features import FeatureTable
-from handlers.inference_tensors import InputTensor
-from handlers.numbers import shorten
-from handlers.payload import Rows, collect_rows
-from handlers.regression import value_outputs
-from handlers.request import JSON_TYPE, Body, Part, Request
-from handlers.schema import object_schema
-from models.task import TabularTask
+from statehouse.handlers.base import CheckpointHandler
+from statehouse.handlers.bodies.inference_tensors import InputTensor
+from statehouse.handlers.bodies.numbers import shorten
+from statehouse.handlers.bodies.payload import Rows, collect_rows
+from statehouse.handlers.bodies.schema import object_schema
+from statehouse.handlers.errors import ModuleMismatchError, UnsupportedMediaError
+from statehouse.handlers.features.forms import (
+    feature_schema,
+    feature_tensors,
+    made_row,
+    row_of_parts,
+    rows_of_tensors,
+)
+from statehouse.handlers.features.table import FeatureTable
+from statehouse.handlers.pipeline.batch import Outputs
+from statehouse.handlers.pipeline.labels import class_answers, class_outputs, class_schema, value_outputs
+from statehouse.handlers.request import JSON_TYPE, Body, Part, Request
+from statehouse.models.tasks.registry import TabularTask
 
 
 class TabularHandler(CheckpointHandler[TabularTask]):
@@ -61,9 +66,9 @@ class TabularHandler(CheckpointHandler[TabularTask]):
         return self.to_device(self.table.standardise(rows))
 
     def postprocess(self, outputs: torch.Tensor) -> Outputs:
-        """Softmax, or the value in the target's unit."""
+        """Scores of the labels, or the value in the target's unit."""
         if self.task.labels is not None:
-            return class_outputs(outputs, self.task.labels)
+            return class_outputs(outputs, self.task.labels, self.task.outputs)
         return value_outputs(outputs, mean=self.task.target_mean, std=self.task.target_std)
 
     def row_answers(self, outputs: Outputs) -> list[Any]:
@@ -83,7 +88,7 @@ class TabularHandler(CheckpointHandler[TabularTask]):
     def output_schema(self) -> dict[str, Any]:
         """Label, score and the ranking; or a value."""
         if self.task.labels is not None:
-            return class_schema(self.task.labels, self.task.top_k)
+            return class_schema(self.task.labels, self.task.top_k, self.task.outputs)
         return object_schema({"value": {"type": "number"}})
 
     def tensor_inputs(self) -> list[dict[str, Any]]:

@@ -8,17 +8,17 @@ import numpy as np
 import orjson
 import torch
 
-from handlers.base import CheckpointHandler
-from handlers.batch import Outputs
-from handlers.errors import InvalidInputError, ModuleMismatchError
-from handlers.inference_tensors import InputTensor, datatype_of, require_inputs
-from handlers.numbers import number_array, require_finite
-from handlers.payload import Rows, collect_rows
-from handlers.quick_numbers import QuickNumbers
-from handlers.raw_numbers import raw_numbers
-from handlers.request import JSON_TYPE, Body, Request
-from handlers.schema import array_schema, object_schema
-from models.task import TensorTask
+from statehouse.handlers.base import CheckpointHandler
+from statehouse.handlers.bodies.inference_tensors import InputTensor, datatype_of, require_inputs
+from statehouse.handlers.bodies.numbers import number_array, raw_numbers, require_finite
+from statehouse.handlers.bodies.payload import Rows, collect_rows
+from statehouse.handlers.bodies.quick_numbers import QuickNumbers
+from statehouse.handlers.bodies.schema import array_schema, object_schema
+from statehouse.handlers.errors import InvalidInputError, ModuleMismatchError
+from statehouse.handlers.pipeline.batch import Outputs
+from statehouse.handlers.request import JSON_TYPE, Body, Request
+from statehouse.handlers.whole_numbers import is_no_entry, refuse_beyond, table_size
+from statehouse.models.tasks.registry import TensorTask
 
 
 class TensorHandler(CheckpointHandler[TensorTask]):
@@ -41,6 +41,8 @@ class TensorHandler(CheckpointHandler[TensorTask]):
             row_limit=self.row_limit,
             input_name=self.tensor_inputs()[0]["name"],
         )
+        whole = self.row_dtype.kind == "i"
+        self.table_size = table_size(self.module, self.row_shape, self.device) if whole else None
 
     def row_from_value(self, value: object) -> Rows:
         """One row from nested lists of numbers."""
@@ -65,9 +67,26 @@ class TensorHandler(CheckpointHandler[TensorTask]):
         except InvalidInputError:
             return collect_rows(list(rows), require_finite)
 
+    def refuse_rows(self, rows: Rows) -> None:
+        """Refuse whole numbers that the module's embedding has no entry for."""
+        refuse_beyond(rows, self.table_size)
+
     def preprocess(self, rows: Rows) -> torch.Tensor:
         """The rows as they are."""
         return self.to_device(rows)
+
+    def inference(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The module's output; a whole number that it has no entry for is the client's fault."""
+        try:
+            outputs: torch.Tensor = super().inference(inputs)
+        except Exception as error:
+            if self.row_dtype.kind != "i" or not is_no_entry(error):
+                raise
+            raise InvalidInputError(
+                f"The model has no entry for one of the input's numbers, from {int(inputs.min())} to "
+                f"{int(inputs.max())}: it raised {type(error).__name__}: {str(error).splitlines()[-1]}"
+            ) from error
+        return outputs
 
     def postprocess(self, outputs: torch.Tensor) -> Outputs:
         """The module's output as it is."""
@@ -91,8 +110,8 @@ class TensorHandler(CheckpointHandler[TensorTask]):
 
     def output_schema(self) -> dict[str, Any]:
         """Nested lists of the shape that the module gives."""
-        sample = self.sample_outputs["output"]
-        return object_schema({"outputs": array_schema(sample.shape[1:], sample.dtype)})
+        output = self.example_outputs["output"]
+        return object_schema({"outputs": array_schema(output.shape[1:], output.dtype)})
 
     def tensor_inputs(self) -> list[dict[str, Any]]:
         """One tensor, `input`."""

@@ -4,8 +4,8 @@ from typing import Any
 
 import torch
 
-from handlers.batch import Outputs
-from handlers.classification import (
+from statehouse.handlers.pipeline.batch import Outputs
+from statehouse.handlers.pipeline.labels import (
     class_answers,
     class_outputs,
     class_schema,
@@ -13,9 +13,9 @@ from handlers.classification import (
     multi_label_outputs,
     multi_label_schema,
 )
-from handlers.text import TextHandler
-from handlers.text_module import TextModule
-from models.text_task import TextClassificationTask
+from statehouse.handlers.text.modules import TextModule
+from statehouse.handlers.text_rows import TextHandler
+from statehouse.models.tasks.text import TextClassificationTask
 
 
 class TextClassificationHandler(TextHandler[TextClassificationTask]):
@@ -28,9 +28,9 @@ class TextClassificationHandler(TextHandler[TextClassificationTask]):
         return TextModule(module, self.task, ("logits",))
 
     def postprocess(self, outputs: torch.Tensor) -> Outputs:
-        """Softmax over the labels, or the sigmoid of each."""
+        """Scores of one choice of labels, or of each by itself."""
         scored = multi_label_outputs if self.task.multi_label else class_outputs
-        return scored(outputs, self.task.labels)
+        return scored(outputs, self.task.labels, self.task.outputs)
 
     def row_answers(self, outputs: Outputs) -> list[Any]:
         """The best labels per text; with `multi_label` also those over the threshold."""
@@ -41,4 +41,4 @@ class TextClassificationHandler(TextHandler[TextClassificationTask]):
     def output_schema(self) -> dict[str, Any]:
         """Label, score and the ranking."""
         schema = multi_label_schema if self.task.multi_label else class_schema
-        return schema(self.task.labels, self.task.top_k)
+        return schema(self.task.labels, self.task.top_k, self.task.outputs)

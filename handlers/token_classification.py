@@ -7,12 +7,12 @@ import numpy as np
 import orjson
 import torch
 
-from handlers.batch import Outputs
-from handlers.schema import object_schema
-from handlers.spans import SPAN_SCHEMA, Span, join_tokens, read_tokens
-from handlers.text import TextHandler
-from handlers.text_module import TokenModule
-from models.text_task import TokenClassificationTask
+from statehouse.handlers.bodies.schema import object_schema
+from statehouse.handlers.pipeline.batch import Outputs
+from statehouse.handlers.text.modules import TokenModule
+from statehouse.handlers.text.spans import SPAN_SCHEMA, Span, join_tokens, read_tokens
+from statehouse.handlers.text_rows import TextHandler
+from statehouse.models.tasks.text import TokenClassificationTask
 
 
 class TokenClassificationHandler(TextHandler[TokenClassificationTask]):

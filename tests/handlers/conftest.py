@@ -17,10 +17,17 @@ from ts.model_loader import ModelLoaderFactory
 from ts.protocol.otf_message_handler import retrieve_msg
 from ts.service import Service
 
-from handlers.base import CheckpointHandler
-from handlers.golden import GOLDEN_FILE, Golden, write_golden
-from models import Task, TensorTask, build_model, import_architectures, load_checkpoint, save_checkpoint
-from models.example import Example
+from statehouse.handlers.base import CheckpointHandler
+from statehouse.handlers.golden import GOLDEN_FILE, Golden, write_golden
+from statehouse.models import (
+    Task,
+    TensorTask,
+    build_model,
+    import_architectures,
+    load_checkpoint,
+    save_checkpoint,
+)
+from statehouse.models.example import Example
 
 torch.set_num_threads(1)
 sys.path.insert(0, str(Path(__file__).parent))
@@ -184,7 +191,7 @@ def load_worker(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], Worker
 def worker(make_version: Callable[..., Path], load_worker: Callable[[Path, str], Worker]) -> Worker:
     """A worker of task tensor: 4 numbers in, 3 out."""
     config = {"input_size": 4, "hidden_size": 5, "num_classes": 3}
-    return load_worker(make_version("simple_net", config, TensorTask()), "handlers.tensor")
+    return load_worker(make_version("simple_net", config, TensorTask()), "statehouse.handlers.tensor")
 
 
 def save(path: Path, architecture: str, config: dict[str, Any], task: Task | None) -> Path:
@@ -216,6 +223,9 @@ def _write_settings(private: Path, folder: Path, **changed: Any) -> None:
         "architectures": [],
         "batch_size": 8,
         "threads": 1,
+        "door": str(private / "d"),
+        "max_request_bytes": 16 * 2**20,
+        "request_timeout_seconds": 60,
         "metrics_folder": str(private),
         "failure_file": str(private / "failure.json"),
     }

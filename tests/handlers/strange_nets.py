@@ -2,8 +2,9 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
-from models import register_architecture
+from statehouse.models import register_architecture
 
 
 @register_architecture("fragile_net", input_shape=lambda config: (2,))
@@ -52,3 +53,29 @@ class TokenNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.embedding(x).mean(dim=1)
+
+
+@register_architecture("lookup_net")
+class LookupNet(nn.Module):
+    """Looks whole numbers below 10 up without an embedding."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.table = kind, nn.Parameter(torch.arange(20.0).reshape(10, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.kind == "index":
+            return self.table[x].mean(dim=1)
+        return (one_hot(x, 10).float() @ self.table).mean(dim=1)
+
+
+@register_architecture("batch_softmax_net", input_shape=lambda config: (2,))
+class BatchSoftmaxNet(nn.Module):
+    """A softmax over the rows, where one over the classes was meant."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, size)
+
+    def forward(self, x):
+        return self.layer(x).softmax(dim=0)

@@ -10,12 +10,11 @@ import pytest
 import torch
 from ts.utils.util import list_classes_from_module
 
-from handlers import base
-from handlers.base import CheckpointHandler
-from handlers.errors import GoldenMismatchError, MissingTaskError, ModuleMismatchError
-from handlers.golden import Golden
-from handlers.request import Request
-from models import (
+from statehouse.handlers.base import CheckpointHandler
+from statehouse.handlers.errors import GoldenMismatchError, MissingTaskError, ModuleMismatchError
+from statehouse.handlers.golden import Golden
+from statehouse.handlers.request import Request
+from statehouse.models import (
     ImageClassificationTask,
     NumericFeature,
     TabularTask,
@@ -23,7 +22,7 @@ from models import (
     load_checkpoint,
     task_names,
 )
-from models.example import Example
+from statehouse.models.example import Example
 
 sys.path.insert(0, str(Path(__file__).parent))
 import strange_nets  # noqa: F401 - registers its modules
@@ -50,7 +49,7 @@ def fragile(make_handler):
 
 @pytest.mark.parametrize("task", task_names())
 def test_a_task_s_module_has_the_one_class_that_torchserve_allows(task):
-    module = __import__(f"handlers.{task}", fromlist=["*"])
+    module = __import__(f"statehouse.handlers.{task}", fromlist=["*"])
     [handler] = list_classes_from_module(module)
     assert issubclass(handler, CheckpointHandler)
     assert not hasattr(module, "handle")  # TorchServe would take it for the entry point
@@ -202,7 +201,7 @@ def test_labels_that_are_not_as_many_as_outputs_are_refused(make_handler):
     task = TabularTask(
         kind="classification", features=[NumericFeature(name=c) for c in "abcd"], labels=["x", "y"]
     )
-    with pytest.raises(ModuleMismatchError, match=r"gives \[3\] per row; expected one logit per label, 2"):
+    with pytest.raises(ModuleMismatchError, match=r"gives \[3\] per row; expected one output per label, 2"):
         make_handler("simple_net", NET, task)
 
 
@@ -299,7 +298,7 @@ def test_a_worker_that_cannot_start_tells_the_supervisor_why(make_version, load_
     settings = json.loads((private / "statehouse.json").read_bytes())
     Path(settings["version_folder"], "handler.py").write_text("")
     with pytest.raises(RuntimeError, match="ChangedFilesError"):
-        load_worker(private, "handlers.tensor")
+        load_worker(private, "statehouse.handlers.tensor")
     reason = json.loads((private / "failure.json").read_bytes())
     assert reason["type"] == "ChangedFilesError"
     assert "handler.py: does not belong to the version" in reason["message"]
@@ -309,25 +308,25 @@ def test_a_worker_that_cannot_start_tells_the_supervisor_why(make_version, load_
 def test_other_reasons_are_told_too(make_version, load_worker):
     private = make_version("simple_net", NET, TensorTask(), architectures=["no_such_module"])
     with pytest.raises(RuntimeError, match="ArchitectureImportError"):
-        load_worker(private, "handlers.tensor")
+        load_worker(private, "statehouse.handlers.tensor")
     assert json.loads((private / "failure.json").read_bytes())["type"] == "ArchitectureImportError"
 
 
 def test_a_checkpoint_that_is_none_of_the_version_s_files_is_refused(make_version, load_worker):
     private = make_version("simple_net", NET, TensorTask(), checkpoint="version.json")
     with pytest.raises(RuntimeError, match=r"'version\.json' is not among the files"):
-        load_worker(private, "handlers.tensor")
+        load_worker(private, "statehouse.handlers.tensor")
 
 
 def test_another_task_s_handler_is_refused(make_version, load_worker):
     private = make_version("simple_net", NET, TensorTask())
     with pytest.raises(RuntimeError, match="TabularHandler serves TabularTask"):
-        load_worker(private, "handlers.tabular")
+        load_worker(private, "statehouse.handlers.tabular")
 
 
 def test_without_settings_torchserve_is_told_why(tmp_path, load_worker):
     with pytest.raises(RuntimeError, match=r"statehouse\.json"):
-        load_worker(tmp_path, "handlers.tensor")
+        load_worker(tmp_path, "statehouse.handlers.tensor")
 
 
 def test_a_golden_example_that_no_longer_holds_stops_the_worker(make_version, load_worker, write_settings):
@@ -338,15 +337,32 @@ def test_a_golden_example_that_no_longer_holds_stops_the_worker(make_version, lo
     (folder / "golden.json").write_text(json.dumps(golden))
     write_settings(private, folder)
     with pytest.raises(RuntimeError, match="GoldenMismatchError"):
-        load_worker(private, "handlers.tensor")
+        load_worker(private, "statehouse.handlers.tensor")
     assert "$.outputs[0]: expected" in json.loads((private / "failure.json").read_bytes())["message"]
 
 
+def test_rows_that_depend_on_each_other_stop_the_worker_though_their_golden_examples_hold(
+    make_version, load_worker
+):
+    """An earlier build published it."""
+    private = make_version("batch_softmax_net", {"size": 3}, TensorTask())
+    with pytest.raises(RuntimeError, match="DependentRowsError"):
+        load_worker(private, "statehouse.handlers.tensor")
+    assert "axis 0" in json.loads((private / "failure.json").read_bytes())["message"]
+
+
+def test_rows_that_are_computed_alone_depend_on_none(make_version, load_worker):
+    private = make_version("batch_softmax_net", {"size": 3}, TensorTask(rows_per_batch=1))
+    load_worker(private, "statehouse.handlers.tensor")
+
+
 def test_importing_the_base_does_not_import_prometheus_client():
-    code = "import sys, handlers.tensor; sys.exit('prometheus_client' in sys.modules)"
-    root = Path(base.__file__).parents[1]
+    code = "import sys, statehouse.handlers.tensor; sys.exit('prometheus_client' in sys.modules)"
+    root = Path(__file__).resolve().parents[2]
     assert (
-        subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root)}).returncode
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(root / "src")}
+        ).returncode
         == 0
     )
 

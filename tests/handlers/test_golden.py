@@ -1,8 +1,8 @@
 import pytest
 
-from handlers.errors import GoldenMismatchError
-from handlers.golden import Golden, compare, read_golden, write_golden
-from models.example import Example
+from statehouse.handlers.errors import GoldenMismatchError
+from statehouse.handlers.golden import Golden, compare, read_golden, write_golden
+from statehouse.models.example import Example
 
 
 def ranking(*pairs):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import TensorTask
+from statehouse.models import TensorTask
 
 NET = {"input_size": 4, "hidden_size": 5, "num_classes": 3}
 
@@ -53,7 +53,7 @@ def test_a_checkpoint_that_would_run_code_is_not_loaded(
     spoil(folder, tmp_path / "ran")
     write_settings(private, folder)  # as if it had been verified so
     with pytest.raises(RuntimeError):
-        load_worker(private, "handlers.tensor")
+        load_worker(private, "statehouse.handlers.tensor")
     assert not (tmp_path / "ran").exists()
     assert json.loads((private / "failure.json").read_bytes())["type"].endswith("Error")
 
@@ -63,7 +63,7 @@ def test_a_folder_that_is_a_link_is_refused(make_version, load_worker, tmp_path:
     (tmp_path / "model-1.0").rename(tmp_path / "model-1.0-evil")
     (tmp_path / "model-1.0").symlink_to("model-1.0-evil")
     with pytest.raises(RuntimeError, match="is a link"):
-        load_worker(private, "handlers.tensor")
+        load_worker(private, "statehouse.handlers.tensor")
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_a_checkpoint_of_another_folder_is_refused(
     evil.mkdir()
     (evil / "checkpoint.pt").write_bytes((tmp_path / "model-1.0" / "checkpoint.pt").read_bytes())
     with pytest.raises(RuntimeError, match="is not among the files"):
-        load_worker(private, "handlers.tensor")
+        load_worker(private, "statehouse.handlers.tensor")

@@ -5,13 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
-import tritonclient.http as triton
 from PIL import Image
 
-from handlers.errors import ModuleMismatchError
-from handlers.open_inference import HEADER_LENGTH
-from handlers.request import Request
-from models import ImageClassificationTask
+from statehouse.handlers.errors import ModuleMismatchError
+from statehouse.handlers.request import Request
+from statehouse.models import ImageClassificationTask
 
 NET = {"in_channels": 3, "height": 8, "width": 8, "num_classes": 4, "channels": [4]}
 TASK = ImageClassificationTask(
@@ -55,7 +53,8 @@ def ask(handler, body, content_type="application/json", **more):
 
 
 @pytest.mark.parametrize(
-    "content_type", ["image/png", "", "application/octet-stream", "application/json", "image/jpeg"]
+    "content_type",
+    ["image/png", "", "application/octet-stream", "application/json", "image/jpeg", "image/jpg"],
 )
 def test_a_png_is_classified_whatever_it_was_declared_to_be(handler, content_type):
     pixels, body = image(1)
@@ -79,31 +78,11 @@ def test_json_rows_give_the_same_answers_as_bodies(handler):
     assert [each["label"] for each in document["predictions"]] == [each["label"] for each in alone]
 
 
-@pytest.mark.parametrize("binary", [True, False])
-def test_triton_s_client_sends_images(handler, binary):
-    bodies = [image(seed)[1] for seed in (1, 2)]
-    elements = bodies if binary else [base64.b64encode(body) for body in bodies]
-    tensor = triton.InferInput("image", (2,), "BYTES")
-    tensor.set_data_from_numpy(np.array(elements, dtype=object), binary_data=binary)
-    body, length = triton.InferenceServerClient.generate_request_body([tensor])
-    request = Request(body, form="v2", inference_header_length="" if length is None else str(length))
-    [response] = handler.answer([request])
-    result = triton.InferenceServerClient.parse_response_body(
-        response.body, header_length=int(response.headers[HEADER_LENGTH])
-    )
-    wanted = np.stack([scores_of(handler, image(seed)[0]) for seed in (1, 2)])
-    np.testing.assert_allclose(result.as_numpy("scores"), wanted, atol=1e-6)
-    np.testing.assert_allclose(result.as_numpy("score"), wanted.max(axis=1), atol=1e-6)
-    assert [label.decode() for label in result.as_numpy("label")] == [
-        TASK.labels[i] for i in wanted.argmax(axis=1)
-    ]
-
-
 @pytest.mark.parametrize(
     ("body", "content_type", "status", "told"),
     [
         (b"GIF89a....", "image/gif", 415, "image/gif"),
-        (b"GIF89a....", "", 415, "begins with b'GIF89a....'"),
+        (b"GIF89a....", "", 415, "is GIF, which"),
         (b"%PDF-1.7", "image/png", 415, "image/png, image/jpeg, image/webp"),
         (image(1)[1][:60], "image/png", 422, "cannot be decoded"),
         (b"", "image/png", 400, "empty"),
@@ -127,7 +106,7 @@ def test_the_numbers_of_all_bad_images_are_told(handler):
 
 
 def test_an_upload_is_an_image(make_version, load_worker):
-    worker = load_worker(make_version("convnet", NET, TASK), "handlers.image_classification")
+    worker = load_worker(make_version("convnet", NET, TASK), "statehouse.handlers.image_classification")
     body = image(1)[1]
     received = worker.send(
         worker.uploaded(file=("image/png", body)),

@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 from torch.nn.functional import interpolate
 
-from handlers.base import CheckpointHandler
-from handlers.errors import ModuleMismatchError
-from handlers.golden import compare
-from handlers.masks import read_mask, write_mask
-from handlers.request import Request
-from models import ImageSegmentationTask, build_model, load_checkpoint, save_checkpoint
-from models.checkpoint import Checkpoint
+from statehouse.handlers.base import CheckpointHandler
+from statehouse.handlers.errors import ModuleMismatchError
+from statehouse.handlers.golden import compare
+from statehouse.handlers.images.masks import read_mask, write_mask
+from statehouse.handlers.request import Request
+from statehouse.models import ImageSegmentationTask, build_model, load_checkpoint, save_checkpoint
+from statehouse.models.checkpoint import Checkpoint
 
 ARCHITECTURE = "torchvision:lraspp_mobilenet_v3_large"
 LABELS = ["background", "cat", "dog", "sky"]
@@ -60,7 +60,7 @@ def answer(handler: CheckpointHandler[Any], *bodies: bytes) -> list[Any]:
 
 def own_mask(checkpoint: Checkpoint, body: bytes) -> np.ndarray[Any, Any]:
     """By torchvision's own preset and module, at the image's size."""
-    from models.libraries.torchvision import torchvision
+    from statehouse.models.libraries.torchvision import torchvision
 
     picture = Image.open(io.BytesIO(body))
     preset = torchvision.transforms._presets.SemanticSegmentation(resize_size=96)

@@ -13,11 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from handlers.base import CheckpointHandler
-from handlers.errors import ModuleMismatchError
-from handlers.request import Request
-from models import ObjectDetectionTask, build_model, load_checkpoint, save_checkpoint
-from models.checkpoint import Checkpoint
+from statehouse.handlers.base import CheckpointHandler
+from statehouse.handlers.errors import ModuleMismatchError
+from statehouse.handlers.request import Request
+from statehouse.models import ObjectDetectionTask, build_model, load_checkpoint, save_checkpoint
+from statehouse.models.checkpoint import Checkpoint
 
 ARCHITECTURE = "torchvision:fasterrcnn_mobilenet_v3_large_320_fpn"
 CONFIG = {
@@ -84,7 +84,7 @@ def test_an_image_is_answered_alike_whatever_shares_its_batch(handler: Checkpoin
 
 
 def near(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    from handlers.golden import compare
+    from statehouse.handlers.golden import compare
 
     return compare(one, other, 1e-3) == []
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from handlers.errors import GoldenMismatchError, OptimizationError
-from handlers.golden import GOLDEN_FILE, Golden, read_golden
-from handlers.optimizations import optimize
-from handlers.settings import read_settings
-from models import ImageClassificationTask, TensorTask, build_model
+from statehouse.handlers.errors import GoldenMismatchError, OptimizationError
+from statehouse.handlers.golden import GOLDEN_FILE, Golden, read_golden
+from statehouse.handlers.optimizations import optimize
+from statehouse.handlers.worker.settings import read_settings
+from statehouse.models import ImageClassificationTask, TensorTask, build_model
 
 CONVNET = {"in_channels": 3, "height": 16, "width": 16, "num_classes": 5, "channels": [8, 8]}
 SIMPLE_NET = {"input_size": 6, "hidden_size": 5, "num_classes": 3}
@@ -240,14 +240,14 @@ def test_an_optimised_worker_proves_itself_by_the_same_golden_examples(
     make_version, load_worker, architecture, config, task, optimizations
 ):
     private = make_version(architecture, config, task, optimizations=optimizations)
-    worker = load_worker(private, f"handlers.{task.task}")
+    worker = load_worker(private, f"statehouse.handlers.{task.task}")
     module = worker.service._entry_point.__self__.module
     assert isinstance(module, torch.jit.ScriptModule)
 
 
 def test_a_worker_in_bfloat16_is_held_to_the_tolerance_of_bfloat16(make_version, load_worker):
     private = make_version("simple_net", SIMPLE_NET, TensorTask(), optimizations=["bfloat16", "freeze"])
-    handler = load_worker(private, "handlers.tensor").service._entry_point.__self__
+    handler = load_worker(private, "statehouse.handlers.tensor").service._entry_point.__self__
     assert handler.computed_in == torch.bfloat16
     with pytest.raises(GoldenMismatchError, match="cpu/bfloat16"):
         handler.check_golden(
@@ -258,4 +258,4 @@ def test_a_worker_in_bfloat16_is_held_to_the_tolerance_of_bfloat16(make_version,
 def test_a_worker_whose_module_cannot_be_optimised_says_so(make_version, load_worker):
     private = make_version("simple_net", SIMPLE_NET, TensorTask(), optimizations=["channels_last"])
     with pytest.raises(RuntimeError, match="OptimizationError: optimization 'channels_last'"):
-        load_worker(private, "handlers.tensor")
+        load_worker(private, "statehouse.handlers.tensor")

@@ -1,7 +1,7 @@
 import pytest
 from ts.context import Context, RequestProcessor
 
-from handlers.request import Request, Response, read_requests, write_responses
+from statehouse.handlers.request import Request, Response, read_requests, write_responses
 
 
 def context_of(*headers):
@@ -52,12 +52,6 @@ def test_several_parts_stay_parts_even_if_one_is_named_body():
     }
     request = read({"age": b"1", "body": b"2"}, headers)
     assert {name: part.body for name, part in request.parts.items()} == {"age": b"1", "body": b"2"}
-
-
-def test_a_multipart_body_that_the_front_hands_over_whole():
-    kind = 'multipart/form-data; boundary="X Y"'
-    request = read({"body": b"--X Y--"}, {"x-statehouse-multipart": kind, "body": {"content-type": ""}})
-    assert (request.body, request.multipart_type, request.content_type) == (b"--X Y--", kind, "")
 
 
 @pytest.mark.parametrize("path", ["", "v3", "explain"])

@@ -1,14 +1,11 @@
 import json
 
-import numpy as np
 import pytest
 import torch
-import tritonclient.http as triton
 
-from handlers.errors import ModuleMismatchError
-from handlers.open_inference import HEADER_LENGTH
-from handlers.request import Request
-from models import CategoricalFeature, NumericFeature, TabularTask
+from statehouse.handlers.errors import ModuleMismatchError
+from statehouse.handlers.request import Request
+from statehouse.models import CategoricalFeature, NumericFeature, TabularTask
 
 FEATURES = [
     NumericFeature(name="age", mean=40.0, std=10.0, minimum=0.0),
@@ -64,19 +61,6 @@ def test_a_regression_is_in_the_target_s_unit(regressor):
     assert list(ask(regressor, {"inputs": ROWS[0]})[1]) == ["value"]
 
 
-def test_triton_s_client_sends_one_tensor_per_feature(regressor):
-    age, colour = triton.InferInput("age", (2, 1), "FP32"), triton.InferInput("colour", (2, 1), "BYTES")
-    age.set_data_from_numpy(np.array([[30], [55.5]], "f4"))
-    colour.set_data_from_numpy(np.array([["green"], ["red"]], dtype=object))
-    body, length = triton.InferenceServerClient.generate_request_body([colour, age])
-    [response] = regressor.answer([Request(body, form="v2", inference_header_length=str(length))])
-    result = triton.InferenceServerClient.parse_response_body(
-        response.body, header_length=int(response.headers[HEADER_LENGTH])
-    )
-    values = output(regressor)[:, 0].numpy() * 1e3 + 1e6
-    np.testing.assert_allclose(result.as_numpy("value"), values, rtol=1e-6)
-
-
 def test_v2_rows_that_cannot_be_taken_are_numbered(classifier):
     inputs = [
         {"name": "age", "datatype": "INT64", "shape": [3], "data": [1, -2, 3]},
@@ -96,7 +80,7 @@ def test_v2_without_any_input_of_the_model_s_is_refused(classifier):
 
 
 def test_a_form_is_a_row(make_version, load_worker):
-    worker = load_worker(make_version("mlp", net(2), CLASSES), "handlers.tabular")
+    worker = load_worker(make_version("mlp", net(2), CLASSES), "statehouse.handlers.tabular")
     good, bad = (worker.uploaded(age=("", age), colour=("", b"red")) for age in (b"30.5", b"old"))
     received = worker.send(good, bad, worker.posted(json.dumps({"inputs": ROWS[0]}).encode()))
     assert [each.status for each in received] == [200, 422, 200]
@@ -104,7 +88,7 @@ def test_a_form_is_a_row(make_version, load_worker):
 
 
 def test_a_json_upload_of_any_type_is_json(make_version, load_worker):
-    worker = load_worker(make_version("mlp", net(2), CLASSES), "handlers.tabular")
+    worker = load_worker(make_version("mlp", net(2), CLASSES), "statehouse.handlers.tabular")
     body = json.dumps({"instances": ROWS}).encode()
     [received] = worker.send(worker.uploaded(file=("application/octet-stream", body)))
     assert len(received.json["predictions"]) == 2

@@ -4,7 +4,7 @@ import tokenizers
 import torch
 from torch import Tensor, nn
 
-from models import register_architecture
+from statehouse.models import register_architecture
 
 WORDS = ["red", "green", "blue", "house", "tree", "sky", "in", "the", "is", "grün", "."]
 VOCABULARY = {word: index for index, word in enumerate(["[PAD]", "[CLS]", "[SEP]", "[UNK]", *WORDS])}

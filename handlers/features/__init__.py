@@ -1,0 +1,1 @@
+"""Rows of a table: features by name, in the forms that clients send."""

@@ -1,0 +1,1 @@
+"""A batch on its way: decode, preprocess, inference, postprocess."""

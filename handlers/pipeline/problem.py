@@ -1,0 +1,27 @@
+"""Errors as `application/problem+json` (RFC 9457)."""
+
+import orjson
+
+from statehouse.handlers.errors import PROBLEM_TYPE_PREFIX, RequestError
+from statehouse.handlers.request import Request, Response
+
+PROBLEM_TYPE = "application/problem+json"
+PROBLEM_HEADER = "x-statehouse-problem"  # the front counts and logs by it, and takes it away
+NOBODY = Request(b"")
+
+
+def problem_response(error: RequestError, request: Request = NOBODY) -> Response:
+    """What was wrong, what was expected, what to do; under v2 also as the protocol's own `error` member."""
+    document = {
+        "type": PROBLEM_TYPE_PREFIX + error.slug,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        **error.members(),
+    }
+    if request.request_id:
+        document["request_id"] = request.request_id
+    if request.form == "v2":
+        document["error"] = f"{error.title}: {error.detail}"
+    headers = {PROBLEM_HEADER: error.slug, **error.headers}
+    return Response(error.status, orjson.dumps(document), PROBLEM_TYPE, headers, problem=error.slug)

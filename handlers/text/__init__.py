@@ -1,0 +1,1 @@
+"""Texts: encoded, computed by their modules, traced back to characters."""

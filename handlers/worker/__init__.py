@@ -1,0 +1,1 @@
+"""The worker process: its settings, start, fork server, TorchServe's loop, metrics files."""
