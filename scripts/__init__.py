@@ -1,5 +1,1 @@
 """The operator's command, `statehouse`, and the supervisor that keeps the servers as desired."""
-
-from importlib.metadata import version
-
-__version__ = version("statehouse")

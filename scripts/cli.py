@@ -1,26 +1,39 @@
 """`statehouse`, the operator's command: parse, call, print.
 
 Exit codes: 0 it did what it says; 1 it was refused or failed, with every reason; 2 the command line
-is wrong; 3 nothing serves this deployment.
+is wrong; 3 nothing serves this deployment; 128 and the signal's number (130: Ctrl-C) when one ended it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from typing import Annotated
 
 import typer
 
-from models.errors import ProblemsError, StatehouseError
-from scripts import __version__
-from scripts.commands import cache, changes, export, key, load_test, publish, requests, serve, tune
-from scripts.commands.options import EXIT_FAILED
-from scripts.errors import ArgumentError, CommandError, NotServingError
-from scripts.terminal import console
+from statehouse import __version__
+from statehouse.models.errors import ProblemsError, StatehouseError
+from statehouse.scripts.commands import (
+    architecture,
+    cache,
+    changes,
+    export,
+    key,
+    load_test,
+    logs,
+    publish,
+    requests,
+    serve,
+    tune,
+)
+from statehouse.scripts.commands.options import EXIT_FAILED, EXIT_INTERRUPTED
+from statehouse.scripts.errors import ArgumentError, CommandError, GoesOnError, NotServingError
+from statehouse.scripts.terminal import console
+from statehouse.scripts.terminal.escaping import escaped
 
 EXIT_NOT_SERVING = 3
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     help="Checkpoints in, verified endpoints out: serve PyTorch checkpoints on TorchServe.",
@@ -29,9 +42,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (publish, serve, requests, load_test, changes, tune, cache, export):
+for group in (publish, serve, requests, load_test, changes, logs, tune, cache, export):
     app.add_typer(group.app)
 app.add_typer(key.app, name="key")
+app.add_typer(architecture.app, name="architecture")
 
 
 def main() -> None:
@@ -39,6 +53,8 @@ def main() -> None:
     _print_whatever_the_encoding()
     try:
         app()
+    except GoesOnError as error:
+        _leave(error)
     except NotServingError as error:
         _fail(error, EXIT_NOT_SERVING)
     except StatehouseError as error:
@@ -60,18 +76,37 @@ def _print_whatever_the_encoding() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def _leave(error: GoesOnError) -> None:
+    """End before what goes on has ended; the terminal that would show it may be gone."""
+    with contextlib.suppress(OSError):
+        if "--json" in sys.argv:
+            console.print_json({"error": type(error).__name__, "message": str(error)})
+        else:
+            console.pause()
+            console.say(str(error), console.err)
+    sys.exit(error.exit_code)
+
+
 def _fail(error: StatehouseError, exit_code: int) -> None:
     if "--json" in sys.argv:
         problems = {"problems": error.problems} if isinstance(error, ProblemsError) else {}
         console.print_json({"error": type(error).__name__, "message": str(error), **problems})
     else:
-        console.print_error(str(error))
+        console.print_error(_with_arguments_in_one_line(str(error)))
     sys.exit(exit_code)
+
+
+def _with_arguments_in_one_line(message: str) -> str:
+    """Whatever a file is called that was named on the command line, its name ends no line of a message."""
+    for argument in sys.argv[1:]:
+        if "\n" in argument:
+            message = message.replace(argument, escaped(argument))
+    return message
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"statehouse {__version__}")
+        console.out.print(f"statehouse {__version__}")
         raise typer.Exit
 
 

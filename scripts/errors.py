@@ -2,7 +2,7 @@
 
 ::
 
-    StatehouseError                    (models.errors)
+    StatehouseError                    (statehouse.models.errors)
     ├── NameRuleError                  a model's name or version that no URL or folder could carry
     ├── StoreError
     │   ├── VersionNotFoundError       no such version in the model store
@@ -33,24 +33,28 @@
         ├── TorchServeError            TorchServe refused what the supervisor asked of it
         ├── FrontError                 the front refused what the supervisor asked of it
         ├── VersionStartError          a version's workers could not start, with their own reason
+        ├── UnknownCodeError           a version was proved by code that this deployment does not have
         ├── ChangeError                a change that was refused, or was undone
         │   ├── ChangeBusyError            another runs, and this one was not to wait
+        │   ├── ChangeAbortedError         somebody aborted it; all is as it was before
         │   ├── EditedDeploymentError      deployment.yaml was edited and is not applied
+        │   ├── InterfaceError             the new version takes or gives something else than the one that serves
         │   ├── NotEnoughMemoryError       both versions do not fit at once
         │   ├── GoldenRequestError         a version did not give its golden answers by its own URL
         │   ├── ShadowError                the new version answered too many requests otherwise
-        │   └── RolledBackError            the new version was worse; the old one serves again
+        │   └── RolledBackError            the new version did not pass; the old one serves again
         ├── CertificateError           the front's certificate, or its private key, cannot be used
         ├── ClientKeysError            the clients' keys cannot be read, or not be changed as asked
         ├── NotServingError            no supervisor runs for this deployment
         └── CommandError               the supervisor could not do what a command asked of it
+            └── GoesOnError                the command ended, and the change that it asked for goes on
 
 Those that are ProblemsErrors too found every problem at once, in ``problems``, and print one per line.
 """
 
 from __future__ import annotations
 
-from models.errors import ProblemsError, StatehouseError
+from statehouse.models.errors import ProblemsError, StatehouseError
 
 
 class NameRuleError(StatehouseError):
@@ -169,6 +173,10 @@ class VersionStartError(ServerError):
     """A version's workers could not start."""
 
 
+class UnknownCodeError(ServerError):
+    """A version was proved by an architecture module that this deployment does not have."""
+
+
 class CertificateError(ServerError):
     """The front's certificate, or its private key, cannot be used."""
 
@@ -185,6 +193,14 @@ class CommandError(ServerError):
     """The supervisor could not do what a command asked of it."""
 
 
+class GoesOnError(CommandError):
+    """The command was interrupted, and the change that it asked for goes on."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class ArgumentError(StatehouseError):
     """An option's value is not what the option takes."""
 
@@ -197,8 +213,16 @@ class ChangeBusyError(ChangeError):
     """Another change runs, and this one was not to wait."""
 
 
+class ChangeAbortedError(ChangeError):
+    """Somebody aborted the change; all is as it was before."""
+
+
 class EditedDeploymentError(ChangeError):
     """``deployment.yaml`` was edited and is not applied."""
+
+
+class InterfaceError(ChangeError):
+    """The new version takes or gives something else than the one that serves."""
 
 
 class NotEnoughMemoryError(ChangeError):
@@ -210,7 +234,7 @@ class GoldenRequestError(ChangeError):
 
 
 class RolledBackError(ChangeError):
-    """The new version was worse than the limits given; the old one serves again."""
+    """The new version was worse than the limits given, or had too few requests to tell; the old one serves again."""
 
 
 class ShadowError(ChangeError):

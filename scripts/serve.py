@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from scripts.architecture_modules import refuse_missing_modules
-from scripts.control_server import control_app
-from scripts.default_settings import default_settings
-from scripts.deployment import Deployment, deployment_from_store, read_deployment, write_deployment
-from scripts.errors import ArgumentError, DeploymentNotFoundError, StoreAddressError, StoreError
-from scripts.healing import Healer
-from scripts.interrupted import Interrupted, close_interrupted, settle_interrupted
-from scripts.local_http import LocalServer, unix_listener
-from scripts.manifest import VersionManifest
-from scripts.reader import reader_app
-from scripts.runtime import RuntimeFolder, SupervisorLock
-from scripts.steps import Report, Step
-from scripts.store import ModelStore, NamedVersion, PublishedVersion, open_store
-from scripts.store.address import check_address, is_remote
-from scripts.supervisor import Supervisor
+from statehouse import __version__
+from statehouse.scripts.control.server import control_app
+from statehouse.scripts.deployment.architectures import refuse_missing_modules
+from statehouse.scripts.deployment.defaults import default_settings
+from statehouse.scripts.deployment.file import (
+    Deployment,
+    deployment_from_store,
+    read_deployment,
+    write_deployment,
+)
+from statehouse.scripts.deployment.interrupted import Interrupted, close_interrupted, settle_interrupted
+from statehouse.scripts.errors import ArgumentError, DeploymentNotFoundError, StoreAddressError, StoreError
+from statehouse.scripts.progress import Report, Step
+from statehouse.scripts.reader.app import reader_app
+from statehouse.scripts.servers.local_http import LocalServer, unix_listener
+from statehouse.scripts.servers.private_folder import RuntimeFolder, SupervisorLock
+from statehouse.scripts.store import ModelStore, NamedVersion, PublishedVersion, open_store
+from statehouse.scripts.store.address import check_address, is_remote
+from statehouse.scripts.store.manifest import VersionManifest
+from statehouse.scripts.supervisor.healing import Healer
+from statehouse.scripts.supervisor.parts import ServerParts
+from statehouse.scripts.supervisor.supervisor import Supervisor
 
 Told = TypeVar("Told")
 
@@ -36,7 +44,7 @@ def deployment_to_serve(file: Path, report: Report, store: str | None = None) ->
     reported and left out. Raises ArgumentError when there is a deployment, with another store.
     """
     try:
-        deployment = read_deployment(file)
+        deployment = read_deployment(file, say=lambda text: report(Step("deployment", text)))
     except DeploymentNotFoundError:
         address = _address(store) if store else Deployment().model_store
         empty = Deployment.model_validate({"model_store": address})
@@ -98,7 +106,7 @@ def serve(
     *,
     report: Report,
     say: Callable[[str], None],
-    on_ready: Callable[[Supervisor, list[str]], None],
+    on_ready: Callable[[ServerParts, list[str]], None],
     log_requests: bool = False,
     store: str | None = None,
 ) -> None:
@@ -117,8 +125,14 @@ def serve(
             refuse_missing_modules(deployment.architectures, deployment_file)
             runtime.clean()
             runtime.make_folders()
-            supervisor = Supervisor(deployment_file, deployment, runtime, say=say, log_requests=log_requests)
-            asyncio.run(_serve(supervisor, interrupted, report, say, on_ready))
+            supervisor = Supervisor.compose(
+                deployment_file, deployment, runtime, say=say, log_requests=log_requests
+            )
+            log = supervisor.parts.log
+            log.step(
+                Step("serve", f"Statehouse {__version__} serves {deployment_file}, process {os.getpid()}")
+            )
+            asyncio.run(_serve(supervisor, interrupted, log.written_too(report), log.say, on_ready))
         finally:
             shutil.rmtree(runtime.path, ignore_errors=True)
 
@@ -138,28 +152,31 @@ async def _serve(
     interrupted: Interrupted | None,
     report: Report,
     say: Callable[[str], None],
-    on_ready: Callable[[Supervisor, list[str]], None],
+    on_ready: Callable[[ServerParts, list[str]], None],
 ) -> None:
     stop_asked = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop_asked.set)
-    reader = LocalServer(reader_app(supervisor), supervisor.reader_listener)
-    control = LocalServer(control_app(supervisor), unix_listener(supervisor.runtime.control_socket))
+    parts = supervisor.parts
+    reader = LocalServer(reader_app(parts), supervisor.reader_listener)
+    control = LocalServer(control_app(parts), unix_listener(parts.runtime.control_socket))
     await reader.start()
     await control.start()
+    looking = asyncio.create_task(parts.recent.keep())
     try:
         await _first_of(asyncio.create_task(supervisor.start(report)), stop_asked)
         if not stop_asked.is_set():
             if interrupted is not None:
-                serving = supervisor.front.default_of(interrupted.entry["name"])
-                close_interrupted(supervisor.journal, interrupted, serving=serving, report=report)
-            on_ready(supervisor, await supervisor.what_is_missing())
+                serving = parts.front.default_of(interrupted.entry["name"])
+                close_interrupted(parts.journal, interrupted, serving=serving, report=report)
+            on_ready(parts, await parts.what_is_missing())
             await _first_of(asyncio.create_task(Healer(supervisor, report).run()), stop_asked)
     finally:
         say("stopping: what is in flight is answered first")
         await supervisor.stop()
         await control.stop()
         await reader.stop()
+        looking.cancel()
 
 
 async def _first_of(task: asyncio.Task[object], event: asyncio.Event) -> None:

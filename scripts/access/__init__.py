@@ -1,1 +1,1 @@
-"""Who may come in by the front: its certificate, its clients' keys, and what each of them may send."""
+"""Who gets in: by the front, with its certificate, keys and limits; and to what is for this machine alone."""

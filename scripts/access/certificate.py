@@ -8,9 +8,10 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.errors import CertificateError
+from statehouse.handlers.worker.settings import FileIdentity
+from statehouse.scripts.errors import CertificateError
 
-Look = tuple[tuple[int, int, int], ...]
+Look = tuple[FileIdentity, ...]
 
 
 class Certificate:
@@ -54,7 +55,7 @@ class Certificate:
             found = [file.stat() for file in self._files]
         except OSError:
             return None
-        return tuple((each.st_ino, each.st_size, each.st_mtime_ns) for each in found)
+        return tuple(map(FileIdentity.of, found))
 
 
 def _read(file: Path) -> str:

@@ -17,18 +17,18 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from scripts.deployment_section import Section
-from scripts.durable import write_durably
-from scripts.errors import ClientKeysError
-from scripts.front import CONCURRENCY, KEYS, RATES, READERS
-from scripts.journal import now_text
-from scripts.validation import problems_of
+from statehouse.scripts.deployment.journal import now_text
+from statehouse.scripts.deployment.section import Section
+from statehouse.scripts.durable import write_durably
+from statehouse.scripts.errors import ClientKeysError
+from statehouse.scripts.servers.haproxy import CONCURRENCY, KEYS, RATES, READERS
+from statehouse.scripts.validation import problems_of
 
 PREFIX = "sth_"  # so that a key that was lost is found in logs and repositories
 ClientName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 
 
-class Limits(Section):
+class ClientLimits(Section):
     """What one client may send."""
 
     requests_per_second: int = Field(default=100, ge=1, le=1_000_000)
@@ -53,7 +53,7 @@ class Client(Section):
     """One client: its keys, the newest last, and its limits."""
 
     keys: tuple[StoredKey, ...]
-    limits: Limits = Limits()
+    limits: ClientLimits = ClientLimits()
 
 
 class _Content(Section):
@@ -72,7 +72,7 @@ class ClientKeys:
         """Every client by its name."""
         return self._clients
 
-    def add(self, name: str, limits: Limits) -> str:
+    def add(self, name: str, limits: ClientLimits) -> str:
         """Give a new client its key, and return that: it is kept nowhere. ClientKeysError for one that has one."""
         if name in self._clients:
             raise ClientKeysError(
@@ -99,7 +99,7 @@ class ClientKeys:
     def limit(self, name: str, limits: Mapping[str, int | bool]) -> None:
         """Change some of a client's limits; its keys stay."""
         client = self._find(name)
-        changed = Limits.model_validate(client.limits.model_dump() | dict(limits))
+        changed = ClientLimits.model_validate(client.limits.model_dump() | dict(limits))
         self._write(self._clients | {name: client.model_copy(update={"limits": changed})})
 
     def revoke(self, name: str) -> None:

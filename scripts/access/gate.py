@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scripts.access.certificate import Certificate
-from scripts.access.client_keys import ClientKeys
-from scripts.errors import CertificateError, ClientKeysError, ServerError
-from scripts.front import Front
-from scripts.listening import Access
-from scripts.runtime import RuntimeFolder
+from statehouse.scripts.access.certificate import Certificate
+from statehouse.scripts.access.client_keys import ClientKeys
+from statehouse.scripts.deployment.listen import Access
+from statehouse.scripts.errors import CertificateError, ClientKeysError, ServerError
+from statehouse.scripts.servers.haproxy import Front
+from statehouse.scripts.servers.private_folder import RuntimeFolder
 
 
 class Gate:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from scripts.commands.options import DEPLOYMENT, EXIT_FAILED, AsJson, DeploymentFile
-from scripts.terminal import console
+from statehouse.scripts.commands.options import DEPLOYMENT, EXIT_FAILED, AsJson, DeploymentFile
+from statehouse.scripts.terminal import console
 
 app = typer.Typer()
 
@@ -26,10 +26,10 @@ def cache(
     Servers keep the cache below limits.max_cache_bytes by themselves: what was not used for longest goes
     first. Exit code 1: nothing was removed, because something is being fetched or published.
     """
-    from scripts.project import Project
-    from scripts.store.cache import Cache, default_folder
-    from scripts.store.room import cached_versions, make_room, size_of
-    from scripts.terminal import cache as report
+    from statehouse.scripts.deployment.project import Project
+    from statehouse.scripts.store.cache import Cache, default_folder
+    from statehouse.scripts.store.eviction import cached_versions, make_room, size_of
+    from statehouse.scripts.terminal import cache as report
 
     found = Cache(default_folder(), Project.of_deployment(deployment).max_cache_bytes)
     room = make_room(found, 0) if prune else None

@@ -6,17 +6,17 @@ Never slow and never an error: nothing is asked of a server, no manifest is read
 from __future__ import annotations
 
 import os
-import pkgutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import typer
 
-DEPLOYMENT_VARIABLE = "STATEHOUSE_DEPLOYMENT"
+from statehouse.scripts.deployment.file import DEPLOYMENT_VARIABLE
+
 DEFAULT_DEPLOYMENT = "deployment.yaml"
 _CHECKPOINT_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
-LIBRARIES = ("torchvision", "timm", "transformers")  # of models.libraries, which imports torch
+LIBRARIES = ("torchvision", "timm", "transformers")  # of statehouse.models.libraries, which imports torch
 
 Complete = Callable[[typer.Context, str], list[str]]
 
@@ -34,8 +34,8 @@ def _completing(candidates: Callable[[typer.Context, str], Iterable[str]]) -> Co
 
 
 def _published(ctx: typer.Context) -> list[tuple[str, str]]:
-    from scripts.names import split_folder_name
-    from scripts.project import Project
+    from statehouse.scripts.deployment.project import Project
+    from statehouse.scripts.store.names import split_folder_name
 
     folder = Project.of_deployment(_deployment_file(ctx)).store.folder
     named = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
@@ -43,7 +43,7 @@ def _published(ctx: typer.Context) -> list[tuple[str, str]]:
 
 
 def _served(ctx: typer.Context) -> list[tuple[str, str]]:
-    from scripts.deployment import read_deployment
+    from statehouse.scripts.deployment.file import read_deployment
 
     models = read_deployment(_deployment_file(ctx)).models
     return [(name, version) for name, model in models.items() for version in model.versions]
@@ -54,15 +54,14 @@ def _deployment_file(ctx: typer.Context) -> Path:
 
 
 def _architectures(ctx: typer.Context, incomplete: str) -> Iterable[str]:
-    import models
+    from statehouse.models.architecture_import import built_in_names
 
-    folders = [str(Path(folder) / "architectures") for folder in models.__path__]
-    built_in = [module.name for module in pkgutil.iter_modules(folders)]  # one module each, called like it
-    return [*built_in, *(f"{library}:" for library in LIBRARIES)]  # their names: importing them takes seconds
+    # Of libraries the names alone: to import them takes seconds.
+    return [*built_in_names(), *(f"{library}:" for library in LIBRARIES)]
 
 
 def _tasks(ctx: typer.Context, incomplete: str) -> Iterable[str]:
-    from models.task import task_names
+    from statehouse.models.tasks.registry import task_names
 
     return task_names()
 

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.commands.options import DEPLOYMENT, AsJson, DeploymentFile, Name, Version
-from scripts.export.form import Form
-from scripts.terminal import console
+from statehouse.scripts.commands.options import DEPLOYMENT, AsJson, DeploymentFile, Name, Version
+from statehouse.scripts.export.form import Form
+from statehouse.scripts.terminal import console
 
 app = typer.Typer()
 
@@ -29,15 +29,15 @@ def export(
     deployment: DeploymentFile = DEPLOYMENT,
     as_json: AsJson = False,
 ) -> None:
-    """Write a version in another form, proved by its golden examples.
+    """Write a version in another form, proved first.
 
     What is to know for its use, preprocessing and labels included, lies beside it as FILE.json.
     """
-    from scripts.project import Project
+    from statehouse.scripts.deployment.project import Project
 
     project = Project.of_deployment(deployment)
     with console.Progress(shown=not as_json) as progress:
-        from scripts.export.export import export as export_version
+        from statehouse.scripts.export.export import export as export_version
 
         result = export_version(
             project.store,
@@ -47,6 +47,7 @@ def export(
             output=output,
             force=force,
             architectures=project.architectures,
+            snapshots=project.snapshots,
             report=progress.step,
         )
     if as_json:

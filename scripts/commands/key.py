@@ -7,15 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from scripts.commands.options import DEPLOYMENT, AsJson, DeploymentFile, seconds_of
-from scripts.control import ControlClient
-from scripts.terminal import console
-from scripts.terminal.tables import Column, table_lines
+from statehouse.scripts.commands.options import DEPLOYMENT, AsJson, DeploymentFile, seconds_of
+from statehouse.scripts.control.client import ControlClient
+from statehouse.scripts.terminal import console
+from statehouse.scripts.terminal.tables import Column, table_lines
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="The keys of clients on other machines: add, rotate, revoke.",
+    help="Manage clients' keys: add, rotate, limit, revoke, list.",
     epilog="Example: statehouse key add shop --rate 200",
 )
 
@@ -119,7 +119,7 @@ def _print_key(told: dict[str, Any], as_json: bool) -> None:
     if as_json:
         console.print_json(told)
         return
-    print(told["key"])
+    console.out.print(told["key"])
     others = [key for key in told["keys"] if key["until_unix_seconds"]]
     before = f" The key before is valid until {_time(others[-1])}." if others else ""
     console.err.print(f"The key of {told['client']}; it is shown this once.{before}")

@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-from scripts.commands.options import (
+from statehouse.scripts.commands.options import (
     DEPLOYMENT,
     EXIT_FAILED,
+    EXIT_INTERRUPTED,
     AsJson,
     DeploymentFile,
     Inputs,
     Target,
     seconds_of,
 )
-from scripts.commands.panels import PanelledCommand
+from statehouse.scripts.commands.panels import PanelledCommand
 
 app = typer.Typer()
 
@@ -189,16 +190,17 @@ def load_test(
     deployment: DeploymentFile = DEPLOYMENT,
     as_json: AsJson = False,
 ) -> None:
-    """Send a counted load and say what became of every request of it.
+    """Send a counted load; say what became of each request.
 
     With --rate latency counts from when each request was due: a stall shows. No warm-up is hidden.
     Conditions of --fail-if: p50, p90, p99, p99.9, max, gap (the longest time without an answer), errors
-    (anything but a 2xx), timeouts, unsent, rate. Ctrl-C ends a load early, with what it found so far.
+    (anything but a 2xx), timeouts, unsent, rate. Ctrl-C ends a load early, with what it found so far,
+    and exit code 130.
     """
-    from scripts.door import key_from
-    from scripts.load_test import command
-    from scripts.load_test.fail_if import parse_conditions
-    from scripts.load_test.target import ArrivalOptions
+    from statehouse.scripts.access.front_door import key_from
+    from statehouse.scripts.load_test import command
+    from statehouse.scripts.load_test.fail_if import parse_conditions
+    from statehouse.scripts.load_test.target import ArrivalOptions
 
     _refuse_wrong_usage(find_capacity, p99_ms, compare, during)
     for option, file in (("--html", html), ("--csv", csv)):
@@ -229,18 +231,18 @@ def load_test(
     )
     if find_capacity:
         _refuse_other_arrivals(connections, schedule, poisson, ramp_to)
-        good = command.capacity(
+        verdict = command.capacity(
             options,
             p99_limit_seconds=(p99_ms or 0) / 1e3,
             start=rate,
             round_seconds=duration or _ROUND_SECONDS,
         )
     elif compare is not None:
-        good = command.compare(options, arrivals, compare, rounds)
+        verdict = command.compare(options, arrivals, compare, rounds)
     else:
-        good = command.load(options, arrivals, during)
-    if not good:
-        raise typer.Exit(EXIT_FAILED)
+        verdict = command.load(options, arrivals, during)
+    if verdict.failed or verdict.interrupted:
+        raise typer.Exit(EXIT_FAILED if verdict.failed else EXIT_INTERRUPTED)
 
 
 def _refuse_wrong_usage(

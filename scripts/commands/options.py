@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from scripts.commands import completion
-from scripts.duration import parse_duration
-from scripts.errors import ArgumentError
+from statehouse.scripts.commands import completion
+from statehouse.scripts.commands.values import parse_duration
+from statehouse.scripts.errors import ArgumentError
 
 DeploymentFile = Annotated[
     Path,
     typer.Option(
-        "--deployment", metavar="FILE", envvar=completion.DEPLOYMENT_VARIABLE, help="The desired state."
+        "--deployment", metavar="FILE", envvar=completion.DEPLOYMENT_VARIABLE, help="The deployment file."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
@@ -45,7 +45,8 @@ Inputs = Annotated[
         "--input",
         metavar="SOURCE",
         rich_help_panel="What is sent",
-        help="A body's file, a folder of them, JSON lines (.jsonl), or goldens, the default; repeatable.",
+        help="A body's file, a folder of them, JSON lines (.jsonl), or `goldens`, the golden examples, which is the "
+        "default; repeatable.",
     ),
 ]
 KeyFile = Annotated[
@@ -57,6 +58,7 @@ KeyFile = Annotated[
     ),
 ]
 EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130  # by Ctrl-C
 DEPLOYMENT = Path(completion.DEFAULT_DEPLOYMENT)
 
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from scripts.commands import completion
-from scripts.commands.options import DEPLOYMENT, EXIT_FAILED, AsJson, DeploymentFile, Store
-from scripts.terminal import console
+from statehouse.scripts.commands import completion
+from statehouse.scripts.commands.options import DEPLOYMENT, EXIT_FAILED, AsJson, DeploymentFile, Store
+from statehouse.scripts.terminal import console
 
 app = typer.Typer()
 
@@ -56,7 +56,7 @@ Rename = Annotated[
         help=r"Rename tensors: 'encoder\.(.*)=backbone.\1'. Repeatable, in turn; @FILE has one rule a line.",
     ),
 ]
-Weights = Annotated[
+WhichWeights = Annotated[
     WeightsName | None,
     typer.Option(
         "--weights", help="Of a file with both: the model's own, or their moving average (the default)."
@@ -77,7 +77,8 @@ def publish(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            metavar="CHECKPOINT", help="A .pt or .safetensors file, or a folder or index of shards."
+            metavar="CHECKPOINT",
+            help="A file (.pt, .pth, .bin, .safetensors), an index of shards, or a folder: shards or Hugging Face's.",
         ),
     ],
     name: Annotated[
@@ -94,7 +95,7 @@ def publish(
     task: Task = None,
     task_config: TaskConfig = None,
     rename: Rename = None,
-    weights: Weights = None,
+    weights: WhichWeights = None,
     example: Annotated[
         list[Path] | None, typer.Option("--example", metavar="FILE", help="A request's body; repeatable.")
     ] = None,
@@ -114,15 +115,14 @@ def publish(
     A file that does not describe itself needs --architecture and --task; its config is read from the
     file (model_config) or from --config.
     """
-    from scripts.project import Project, read_mapping
-    from scripts.rename_rules import read_rules
-    from scripts.sizes import parse_size
+    from statehouse.scripts.commands.values import parse_size, read_mapping, read_rules
+    from statehouse.scripts.deployment.project import Project
 
     project = Project.of_deployment(deployment, store)
     rules = read_rules(rename or ())
     with console.Progress(shown=not as_json) as progress:
-        from scripts.publish import publish as publish_version
-        from scripts.terminal import inspection
+        from statehouse.scripts.publishing.publish import publish as publish_version
+        from statehouse.scripts.terminal import inspection
 
         result = publish_version(
             checkpoint,
@@ -138,15 +138,14 @@ def publish(
             examples=example or (),
             max_shard_bytes=None if shard_size is None else parse_size("--shard-size", shard_size),
             architectures=(*project.architectures, *(architectures or ())),
+            snapshots=project.snapshots,
             report=progress.step,
             show=lambda header: progress.between(lambda: inspection.print_reading(header)),
         )
     if as_json:
         console.print_json(console.published_facts(result))
     else:
-        console.print_published(
-            result, project.modules_to_name(architectures or (), result.version.manifest.architecture)
-        )
+        console.print_published(result)
 
 
 @app.command(epilog="Example: statehouse inspect tutorial.pt --architecture simple_net --task tensor")
@@ -164,7 +163,7 @@ def inspect(
     task: Task = None,
     task_config: TaskConfig = None,
     rename: Rename = None,
-    weights: Weights = None,
+    weights: WhichWeights = None,
     architectures: Architectures = None,
     store: Store = None,
     deployment: DeploymentFile = DEPLOYMENT,
@@ -174,14 +173,14 @@ def inspect(
 
     Every problem is listed at once. Exit code 0: it would load; 1: it would not.
     """
-    from scripts.project import Project, read_mapping
-    from scripts.rename_rules import read_rules
+    from statehouse.scripts.commands.values import read_mapping, read_rules
+    from statehouse.scripts.deployment.project import Project
 
     project = Project.of_deployment(deployment, store)
     rules = read_rules(rename or ())
     with console.Progress(shown=not as_json) as progress:
         progress.step(f"reading {target}")
-        from scripts.inspection import inspect as inspect_target
+        from statehouse.scripts.publishing.inspect import inspect as inspect_target
 
         found = inspect_target(
             target,
@@ -193,12 +192,13 @@ def inspect(
             rename=rules,
             weights=weights.value if weights else None,
             architectures=(*project.architectures, *(architectures or ())),
+            snapshots=project.snapshots,
             report=progress.step,
         )
     if as_json:
         console.print_json(found.to_plain())
     else:
-        from scripts.terminal import inspection
+        from statehouse.scripts.terminal import inspection
 
         told = {
             "--architecture": architecture,

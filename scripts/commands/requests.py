@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from scripts.commands.options import (
+from statehouse.scripts.access.front_door import FrontDoor, key_from
+from statehouse.scripts.commands.options import (
     DEPLOYMENT,
     EXIT_FAILED,
     AsJson,
@@ -15,9 +16,8 @@ from scripts.commands.options import (
     Target,
     seconds_of,
 )
-from scripts.control import ControlClient
-from scripts.door import Door, key_from
-from scripts.terminal import console
+from statehouse.scripts.control.client import ControlClient
+from statehouse.scripts.terminal import console
 
 app = typer.Typer()
 
@@ -40,10 +40,10 @@ def predict(
 
     Where keys are asked for, it is sent with the one given; without one over this user's private socket.
     """
-    from scripts import predict as predicting
+    from statehouse.scripts.commands import predict_request as predicting
 
     body = predicting.read_input(given)
-    door = Door.of(ControlClient(deployment).status(), key_from(key_file))
+    door = FrontDoor.of(ControlClient(deployment).status(), key_from(key_file))
     response = predicting.predict(door, target, body, timeout_seconds=timeout_seconds)
     answer = predicting.answer_in(response)
     if as_json:
@@ -73,4 +73,4 @@ def token(deployment: DeploymentFile = DEPLOYMENT, as_json: AsJson = False) -> N
     if as_json:
         console.print_json({"token": inference_token})
     else:
-        print(inference_token)
+        console.out.print(inference_token)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scripts import __version__
-from scripts.commands.options import DEPLOYMENT, EXIT_FAILED, AsJson, DeploymentFile, Store
-from scripts.control import ControlClient
-from scripts.terminal import console
+from statehouse import __version__
+from statehouse.scripts.commands.options import DEPLOYMENT, EXIT_FAILED, AsJson, DeploymentFile, Store
+from statehouse.scripts.control.client import ControlClient
+from statehouse.scripts.terminal import console
 
 if TYPE_CHECKING:
-    from scripts.supervisor import Supervisor
+    from statehouse.scripts.supervisor.parts import ServerParts
 
 app = typer.Typer()
 
@@ -23,7 +22,7 @@ def serve(
     store: Store = None,
     deployment: DeploymentFile = DEPLOYMENT,
     log_requests: Annotated[
-        bool, typer.Option("--log-requests", help="Write down every request, not only the problems.")
+        bool, typer.Option("--log-requests", help="Write down the requests that go well too.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -31,35 +30,27 @@ def serve(
 
     Without a deployment file, one is made of the highest version of each name in ./model_store,
     or in --store.
-    Requests that were not answered well go to deployment.problems.jsonl, a line each.
+    Requests that were not answered well go to deployment.problems.jsonl, a line each; what the servers say
+    goes to deployment.log: see `statehouse logs`.
     With --json, one line is printed once the server is up.
     """
-    from scripts import serve as serving
-    from scripts.samples import curl_lines
+    from statehouse.scripts import serve as serving
+    from statehouse.scripts.commands.curl_lines import curl_lines
 
-    def on_ready(supervisor: Supervisor, missing: list[str]) -> None:
+    def on_ready(parts: ServerParts, missing: list[str]) -> None:
         if as_json:
-            print(
-                json.dumps(
-                    {
-                        "ready": not missing,
-                        "missing": missing,
-                        "front": supervisor.addresses.url("front"),
-                        "reader": supervisor.addresses.url("reader"),
-                    }
-                ),
-                flush=True,
-            )
+            urls = {part: parts.addresses.url(part) for part in ("front", "reader")}
+            console.print_json({"ready": not missing, "missing": missing, **urls}, indent=None)
             return
         lines = curl_lines(
-            supervisor.versions.values(),
-            supervisor.front.default_of,
-            front_url=supervisor.addresses.url("front"),
-            folder=supervisor.runtime.path / "samples",
-            asks_for_keys=supervisor.gate.asks_for_keys,
+            parts.fleet.versions.values(),
+            parts.front.default_of,
+            front_url=parts.addresses.url("front"),
+            folder=parts.runtime.path / "requests",
+            asks_for_keys=parts.gate.asks_for_keys,
         )
-        console.print_ready(supervisor.addresses, missing, lines)
-        if supervisor.gate.asks_for_keys and not supervisor.gate.keys.clients:
+        console.print_ready(parts.addresses, missing, lines)
+        if parts.gate.asks_for_keys and not parts.gate.keys.clients:
             console.say("No client has a key yet, so all are refused: statehouse key add CLIENT", console.err)
 
     if not as_json:
@@ -78,11 +69,18 @@ def serve(
 def status(
     deployment: DeploymentFile = DEPLOYMENT,
     must_be_ready: Annotated[
-        bool, typer.Option("--ready", help="Exit code 1 unless every version has proved itself.")
+        bool,
+        typer.Option(
+            "--ready", help="Exit code 1 unless versions are served and every one has proved itself."
+        ),
+    ] = False,
+    must_be_live: Annotated[
+        bool,
+        typer.Option("--live", help="Exit code 1 unless the servers run and answer, whatever they serve."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show versions, workers, queues, defaults, latency and digests.
+    """Show versions, workers, queues, latency and digests.
 
     FAILED counts answers of 5xx: the server's fault. Percentiles are of all answers since a version was
     loaded, from 20 answers on. Exit code 0: something serves, ready or not; 3: nothing does.
@@ -92,5 +90,5 @@ def status(
         console.print_json(current)
     else:
         console.print_status(current)
-    if must_be_ready and not current["ready"]:
+    if (must_be_ready and not current["ready"]) or (must_be_live and not current["live"]):
         raise typer.Exit(EXIT_FAILED)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from scripts.commands.options import DEPLOYMENT, AsJson, DeploymentFile, Inputs, Name, seconds_of
-from scripts.terminal import console
+from statehouse.scripts.commands.options import DEPLOYMENT, AsJson, DeploymentFile, Inputs, Name, seconds_of
+from statehouse.scripts.terminal import console
 
 app = typer.Typer()
 
@@ -44,10 +44,6 @@ def tune(
     batch_sizes: Annotated[
         str | None, typer.Option("--batch-sizes", metavar="SIZES", help="What to try, such as 1,8,32.")
     ] = None,
-    delays_ms: Annotated[
-        str | None,
-        typer.Option("--delays-ms", metavar="DELAYS", help="What to try besides 1; 2,5 if not given."),
-    ] = None,
     bfloat16: Annotated[
         bool,
         typer.Option(
@@ -63,15 +59,15 @@ def tune(
     deployment: DeploymentFile = DEPLOYMENT,
     as_json: AsJson = False,
 ) -> None:
-    """Find the best batch sizes, workers, threads and optimizations.
+    """Find the best batch size, workers and threads.
 
     Tries settings on the running server, whose other clients lose no request, but feel the load. What
     a second run confirms to be 5 % better is written to the deployment; else, and after Ctrl-C, the
     settings are those of before.
     """
-    from scripts.tuning.candidates import BATCH_SIZES, DELAYS_MS
-    from scripts.tuning.choice import Goal
-    from scripts.tuning.tune import TuneOptions, tune
+    from statehouse.scripts.tuning.candidates import BATCH_SIZES
+    from statehouse.scripts.tuning.choice import Goal
+    from statehouse.scripts.tuning.tune import TuneOptions, tune
 
     _refuse_wrong_usage(p99_ms, connections, rate, plot)
     goal = Goal(None if p99_ms is None else p99_ms / 1e3, rate)
@@ -83,20 +79,19 @@ def tune(
         dry_run,
         tuple(inputs or ()),
         _numbers("--batch-sizes", batch_sizes or "", 1, 1024) or BATCH_SIZES,
-        DELAYS_MS if delays_ms is None else _numbers("--delays-ms", delays_ms, 0, 60_000),
         bfloat16,
     )
     result = tune(name, options, deployment_file=deployment, shown=not as_json)
     if as_json:
-        from scripts.tuning.result import plain_result
+        from statehouse.scripts.tuning.result import plain_result
 
         console.print_json(plain_result(result))
     else:
-        from scripts.tuning.report import print_result
+        from statehouse.scripts.tuning.report import print_result
 
         print_result(result)
     if plot is not None:
-        from scripts.tuning.plot import write_plot
+        from statehouse.scripts.tuning.plot import write_plot
 
         write_plot(plot, result)
 

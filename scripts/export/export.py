@@ -13,13 +13,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from models.errors import StatehouseError
-from scripts.durable import sync
-from scripts.errors import ExportError
-from scripts.export.form import Form
-from scripts.export.source import ExportSource, description_json, read_version
-from scripts.source import reasons
-from scripts.store import ModelStore, PublishedVersion, sha256_of
+from statehouse.models.errors import StatehouseError
+from statehouse.scripts.deployment.snapshots import Snapshots
+from statehouse.scripts.durable import sync
+from statehouse.scripts.errors import ExportError
+from statehouse.scripts.export.form import Form
+from statehouse.scripts.export.source import ExportSource, description_json, read_version
+from statehouse.scripts.publishing.source import reasons
+from statehouse.scripts.store import ModelStore, PublishedVersion, sha256_of
 
 DESCRIPTION_SUFFIX = ".json"
 
@@ -58,6 +59,7 @@ def export(
     output: Path | None = None,
     force: bool = False,
     architectures: tuple[str, ...] = (),
+    snapshots: Snapshots | None = None,
     report: Report = lambda step: None,
 ) -> ExportResult:
     """Write version ``name`` ``version`` as ``form`` to ``output``, ``NAME-VERSION`` with its suffix by default.
@@ -72,13 +74,13 @@ def export(
     """
     if form not in list(Form):
         raise ExportError(f"{form!r} is no form of export; expected one of {', '.join(Form)}.", [])
-    maker = import_module(f"scripts.export.to_{form}")
+    maker = import_module(f"statehouse.scripts.export.to_{form}")
     path = output or Path(f"{name}-{version}{maker.SUFFIX}")
     _refuse_existing(path, force)
     report(f"reading {name} {version}")
     published = store.obtain(name, version, report)
     store.verify(published)
-    source = read_version(published, architectures)
+    source = read_version(published, architectures, snapshots)
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=_made(path.parent)))
     except OSError as error:

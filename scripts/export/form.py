@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Form(StrEnum):
-    """Each is made by ``scripts.export.to_<form>``."""
+    """Each is made by ``statehouse.scripts.export.to_<form>``."""
 
     ONNX = "onnx"
     TORCHSCRIPT = "torchscript"

@@ -19,11 +19,11 @@ class ExportedHandler:
         sys.path.insert(0, str(folder / "source"))
         import torch
 
-        from handlers.base import handler_of
-        from handlers.golden import read_golden
-        from handlers.startup import serving_device
-        from models.errors import StatehouseError
-        from models.task import parse_task
+        from statehouse.handlers.base import handler_of
+        from statehouse.handlers.golden import read_golden
+        from statehouse.handlers.worker.startup import serving_device
+        from statehouse.models.errors import StatehouseError
+        from statehouse.models.tasks.registry import parse_task
 
         about = json.loads((folder / "statehouse.json").read_text(encoding="utf-8"))
         device = serving_device(context.system_properties.get("gpu_id"))
@@ -43,7 +43,7 @@ class ExportedHandler:
 
     def handle(self, data: Any, context: Any) -> list[bytes]:  # noqa: ANN401 - TorchServe's
         """Answer one batch; a bad request gets a problem of its own."""
-        from handlers.request import read_requests, write_responses
+        from statehouse.handlers.request import read_requests, write_responses
 
         as_sent = [{name: _as_sent(value) for name, value in row.items()} for row in data]
         return write_responses(self.handler.answer(read_requests(as_sent, context)), context)

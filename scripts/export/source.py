@@ -15,15 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from handlers.base import CheckpointHandler, input_shape_of
-from handlers.golden import Golden, read_golden
-from handlers.payload import decode
-from models.architecture_import import import_architectures
-from models.checkpoint import Checkpoint, load_checkpoint
-from scripts import __version__
-from scripts.errors import ExportError
-from scripts.source import Handler
-from scripts.store import PublishedVersion
+from statehouse import __version__
+from statehouse.handlers.base import CheckpointHandler, input_shape_of
+from statehouse.handlers.bodies.payload import decode
+from statehouse.handlers.golden import Golden, read_golden
+from statehouse.models.checkpoint import Checkpoint, load_checkpoint
+from statehouse.scripts.deployment.snapshots import Snapshots
+from statehouse.scripts.errors import ExportError
+from statehouse.scripts.publishing.proving_code import import_code
+from statehouse.scripts.publishing.source import Handler
+from statehouse.scripts.store import PublishedVersion
 
 TRACED_ROWS = 2  # one row would be recorded as if there could never be more
 
@@ -57,7 +58,7 @@ class ExportSource:
         return _handler(self.version, checkpoint)
 
     @cached_property
-    def sample(self) -> tuple[Tensor, Tensor] | None:
+    def traced_call(self) -> tuple[Tensor, Tensor] | None:
         """What the module is given for a few rows, and its answer; None where either is not one tensor."""
         given = self.inputs(TRACED_ROWS)
         if not isinstance(given, Tensor):
@@ -66,9 +67,9 @@ class ExportSource:
             answer = self.module(given)
         return (given, answer) if isinstance(answer, Tensor) else None
 
-    def require_sample(self, form: str) -> Tensor:
+    def require_traced_input(self, form: str) -> Tensor:
         """Return what the module is given for a few rows; ExportError where ``form`` cannot hold such a module."""
-        if self.sample is None:
+        if self.traced_call is None:
             raise ExportError(
                 f"{self.version.name} {self.version.version} cannot be exported as {form}:",
                 [
@@ -76,11 +77,11 @@ class ExportSource:
                     "export it as safetensors"
                 ],
             )
-        return self.sample[0]
+        return self.traced_call[0]
 
     def describe(self, form: str) -> dict[str, Any]:
         """Return as plain data what one must know to use the module without Statehouse."""
-        given, answer = self.sample or (None, None)
+        given, answer = self.traced_call or (None, None)
         manifest = self.version.manifest
         return {
             "name": manifest.name,
@@ -118,9 +119,11 @@ def _described(tensor: Tensor | None, axes: Mapping[int, str]) -> dict[str, Any]
     }
 
 
-def read_version(version: PublishedVersion, architectures: tuple[str, ...]) -> ExportSource:
+def read_version(
+    version: PublishedVersion, architectures: tuple[str, ...], snapshots: Snapshots | None = None
+) -> ExportSource:
     """Rebuild a version; raises as loading and publishing do."""
-    import_architectures(architectures)
+    import_code(version, snapshots, architectures)
     checkpoint = load_checkpoint(version.checkpoint_path)
     golden = read_golden(version.golden_path)
     return ExportSource(version, checkpoint, golden, _handler(version, checkpoint))

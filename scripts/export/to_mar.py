@@ -13,15 +13,17 @@ import sys
 import tempfile
 import zipfile
 from importlib.metadata import requires
+from importlib.resources import files
 from pathlib import Path
 
-from handlers.golden import GOLDEN_FILE
-from scripts.export import mar_handler, to_torchscript
-from scripts.export.source import ExportSource
-from scripts.export.verification import module_problems
+from statehouse import DISTRIBUTION
+from statehouse.handlers.golden import GOLDEN_FILE
+from statehouse.scripts.export import mar_handler, to_torchscript
+from statehouse.scripts.export.source import ExportSource
+from statehouse.scripts.export.verification import module_problems
 
 SUFFIX = ".mar"
-ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = Path(str(files("statehouse")))
 HANDLER_FILE = "statehouse_handler.py"
 START_TIMEOUT_SECONDS = 600
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same version gives the same archive
@@ -36,14 +38,14 @@ sys.path.insert(0, sys.argv[1])
 import statehouse_handler
 properties = {"model_dir": sys.argv[1], "gpu_id": None}
 statehouse_handler.ExportedHandler().initialize(types.SimpleNamespace(system_properties=properties))
-import handlers
+from statehouse import handlers
 assert handlers.__file__.startswith(sys.argv[1]), handlers.__file__
 """
 
 
 def write(source: ExportSource, path: Path) -> None:
     """Write the archive; raises ExportError for modules that cannot be recorded."""
-    source.require_sample("mar")
+    source.require_traced_input("mar")
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path, "w") as archive:
         module = Path(folder, "model.pt")
         to_torchscript.write(source, module)
@@ -54,10 +56,13 @@ def write(source: ExportSource, path: Path) -> None:
         _add(archive, GOLDEN_FILE, source.version.golden_path.read_bytes())
         _add(archive, HANDLER_FILE, Path(mar_handler.__file__).read_bytes())
         _add(archive, "requirements.txt", "\n".join([*_requirements(source.handler.reads_text), ""]).encode())
-        for file in sorted(
-            each for package in ("handlers", "models") for each in (ROOT / package).rglob("*.py")
-        ):
-            _add(archive, f"source/{file.relative_to(ROOT)}", file.read_bytes())
+        for file in _source_files():
+            _add(archive, f"source/statehouse/{file.relative_to(PACKAGE)}", file.read_bytes())
+
+
+def _source_files() -> list[Path]:
+    rooms = [each for room in ("handlers", "models") for each in (PACKAGE / room).rglob("*.py")]
+    return sorted([PACKAGE / "__init__.py", *rooms])
 
 
 def problems(source: ExportSource, path: Path) -> list[str]:
@@ -97,7 +102,7 @@ def _manifest(source: ExportSource) -> dict[str, object]:
 def _requirements(reads_text: bool) -> list[str]:
     """Return this project's own ranges of what the archive's code needs."""
     needed = _NEEDED | {"tokenizers"} if reads_text else _NEEDED
-    declared = [each.partition(";") for each in requires("statehouse") or ()]
+    declared = [each.partition(";") for each in requires(DISTRIBUTION) or ()]
     chosen = {
         each.strip()
         for each, _, marker in declared

@@ -15,9 +15,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from scripts.errors import ExportError
-from scripts.export.source import ExportSource, description_json
-from scripts.export.verification import module_problems
+from statehouse.models.extras import how_to_install
+from statehouse.scripts.errors import ExportError
+from statehouse.scripts.export.source import ExportSource, description_json
+from statehouse.scripts.export.verification import module_problems
 
 SUFFIX = ".onnx"
 DESCRIPTION = "statehouse"  # in the file's metadata
@@ -27,7 +28,7 @@ MAX_ONE_FILE_BYTES = 1_800_000_000  # protobuf ends at 2 GiB; beyond, the tensor
 def write(source: ExportSource, path: Path) -> None:
     """Write the module as ONNX; its input is called ``input``, its output ``output``."""
     _require_extra()
-    rows = source.require_sample("onnx")
+    rows = source.require_traced_input("onnx")
     size_bytes = sum(each.numel() * each.itemsize for each in source.module.state_dict().values())
     with _quiet():
         program = torch.onnx.export(
@@ -75,7 +76,7 @@ def _require_extra() -> None:
     except ImportError as error:
         raise ExportError(
             "ONNX needs packages that are not installed:",
-            [f"{error.name}: install them with pip install -e '.[export]'"],
+            [f"{error.name}: install them with {how_to_install('export')}"],
         ) from error
 
 

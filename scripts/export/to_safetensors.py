@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.checkpoint import load_checkpoint, save_checkpoint
-from scripts.export.source import ExportSource
-from scripts.export.verification import module_problems
+from statehouse.models.checkpoint import load_checkpoint, save_checkpoint
+from statehouse.scripts.export.source import ExportSource
+from statehouse.scripts.export.verification import module_problems
 
 SUFFIX = ".safetensors"
 

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.jit._trace import TracerWarning
 
-from scripts.export.source import ExportSource, description_json
-from scripts.export.verification import module_problems
+from statehouse.scripts.export.source import ExportSource, description_json
+from statehouse.scripts.export.verification import module_problems
 
 SUFFIX = ".torchscript.pt"
 DESCRIPTION = "statehouse.json"  # in the archive's extra files
@@ -22,11 +22,12 @@ DESCRIPTION = "statehouse.json"  # in the archive's extra files
 
 def write(source: ExportSource, path: Path) -> None:
     """Record the module on made rows; what it decides in Python is recorded as it was for those."""
-    rows = source.require_sample("torchscript")
+    rows = source.require_traced_input("torchscript")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TracerWarning)  # golden examples and other batch sizes decide
         warnings.simplefilter("ignore", DeprecationWarning)  # for torch.export, which libtorch does not read
-        warnings.simplefilter("ignore", FutureWarning)  # a library's: of its modules every attribute is read
+        # The same of torch 2.14 and later; and a library's: of its modules every attribute is read.
+        warnings.simplefilter("ignore", FutureWarning)
         traced: Any = torch.jit.trace(source.module, rows, check_trace=False)  # type: ignore[no-untyped-call]
         extra = {DESCRIPTION: description_json(source, "torchscript")}
         torch.jit.save(traced, str(path), _extra_files=extra)
@@ -36,6 +37,7 @@ def read(path: Path) -> nn.Module:
     """Return the recorded module."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)  # the same, of torch 2.14 and later
         module: nn.Module = torch.jit.load(str(path), map_location="cpu")  # type: ignore[no-untyped-call]
     return module.eval()
 

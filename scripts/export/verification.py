@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from handlers.errors import GoldenMismatchError
-from scripts.export.source import ExportSource
+from statehouse.handlers.errors import GoldenMismatchError
+from statehouse.scripts.export.source import ExportSource
 
 CHECKED_ROWS = (1, 3, 5)  # none of them the number of rows that was recorded
 
@@ -23,7 +23,7 @@ def module_problems(source: ExportSource, module: nn.Module) -> list[str]:
         handler.check_golden(source.golden)
     except GoldenMismatchError as error:
         problems += error.problems
-    if source.sample is None:
+    if source.traced_call is None:
         return problems
     for rows in CHECKED_ROWS:
         inputs = source.inputs(rows)

@@ -4,13 +4,13 @@
 planned is a `LoadPlan`, what happened a `LoadResult`.
 """
 
-from scripts.load_test.arrivals import ClosedLoop, Constant, OpenLoop, Poisson, Ramp
-from scripts.load_test.errors import ErrorKind, LoadPlanError, LoadTargetError
-from scripts.load_test.plan import Body, LoadPlan
-from scripts.load_test.processes import run_in_processes
-from scripts.load_test.progress import LoadProgress
-from scripts.load_test.result import GeneratorHealth, Latency, LoadResult, VersionAnswers
-from scripts.load_test.run import run, run_load
+from statehouse.scripts.load_test.arrivals import ClosedLoop, Constant, OpenLoop, Poisson, Ramp
+from statehouse.scripts.load_test.errors import ErrorKind, LoadPlanError, LoadTargetError
+from statehouse.scripts.load_test.plan import Body, LoadPlan
+from statehouse.scripts.load_test.processes import run_in_processes
+from statehouse.scripts.load_test.progress import LoadProgress
+from statehouse.scripts.load_test.result import GeneratorHealth, Latency, LoadResult, VersionAnswers
+from statehouse.scripts.load_test.run import run, run_load
 
 __all__ = [
     "Body",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from scripts.load_test.errors import AnswerSyntaxError
+from statehouse.scripts.load_test.errors import AnswerSyntaxError
 
 MAX_HEAD_BYTES = 65536
 _HEADS_REMEMBERED = 256

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.load_test.histogram import Latency, latency_of
-from scripts.load_test.result import LoadResult
-from scripts.terminal.console import seconds_text
+from statehouse.scripts.load_test.histogram import Latency, latency_of
+from statehouse.scripts.load_test.result import LoadResult
+from statehouse.scripts.terminal.console import seconds_text
 
 START_PER_SECOND = 100.0
 GROWTH = 2.0
@@ -53,11 +53,13 @@ class Capacity:
     """What was found: ``rate_per_second`` is None where no rate held.
 
     ``generator_bound``: the generator, and not the server, ended the search: the server may be able to do more.
+    ``interrupted``: the rate is the highest that has held by then, and is not confirmed.
     """
 
     rate_per_second: float | None
     p99_limit_seconds: float
     trials: tuple[Trial, ...]
+    interrupted: bool = False
 
     @property
     def generator_bound(self) -> bool:
@@ -80,6 +82,7 @@ class Capacity:
             "capacity_per_second": self.rate_per_second,
             "p99_limit_seconds": self.p99_limit_seconds,
             "generator_bound": self.generator_bound,
+            "interrupted": self.interrupted,
             "rounds": [trial.to_plain() for trial in self.trials],
         }
 
@@ -87,12 +90,26 @@ class Capacity:
 Measure = Callable[[float], Trial]
 
 
+class SearchInterrupted(Exception):  # noqa: N818 - it is no error
+    """A round was stopped before its time: the search ends with what it has found."""
+
+
 def find_capacity(measure: Measure, p99_limit_seconds: float, start_per_second: float) -> Capacity:
     """Search the highest rate that holds: double, then halve the distance, then confirm.
 
     A round that fails is repeated once before it is believed, as one that goes well is later: noise must not decide.
+    ``measure`` may raise SearchInterrupted.
     """
     search = _Search(measure)
+    try:
+        low = _highest(search, start_per_second)
+    except SearchInterrupted:
+        held = [trial.rate_per_second for trial in search.trials if trial.holds]
+        return Capacity(max(held, default=None), p99_limit_seconds, tuple(search.trials), interrupted=True)
+    return Capacity(low, p99_limit_seconds, tuple(search.trials))
+
+
+def _highest(search: _Search, start_per_second: float) -> float | None:
     low, high = search.bracket(start_per_second)
     while low is not None and high is not None and high / low > RESOLUTION:
         middle = _rounded((low * high) ** 0.5)
@@ -104,7 +121,7 @@ def find_capacity(measure: Measure, p99_limit_seconds: float, start_per_second: 
             high = middle
     while low is not None and not search.confirms(low):
         low = _rounded(low / RESOLUTION) if low / RESOLUTION >= LOWEST_PER_SECOND else None
-    return Capacity(low, p99_limit_seconds, tuple(search.trials))
+    return low
 
 
 def judge(result: LoadResult, p99_limit_seconds: float) -> Trial:
@@ -113,8 +130,8 @@ def judge(result: LoadResult, p99_limit_seconds: float) -> Trial:
     Latency counts from when each request was due, so that p99 contains what a server that falls behind leaves undone.
     """
     rate = result.planned / result.plan.arrivals.duration_seconds
-    late = result.samples.due >= STEADY_SHARE * result.plan.arrivals.duration_seconds
-    last_p99 = latency_of(result.samples.seconds[late & result.samples.answered]).p99_seconds
+    late = result.records.due >= STEADY_SHARE * result.plan.arrivals.duration_seconds
+    last_p99 = latency_of(result.records.seconds[late & result.records.answered]).p99_seconds
     problem = None
     if result.failed:
         problem = f"{result.failed:,} of {result.planned:,} failed"

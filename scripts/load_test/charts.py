@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.load_test.samples import Floats
-from scripts.load_test.timeline import HeatMap, Series, Timeline
-from scripts.svg import Axis, element, line, path, rect, round_up, text
-from scripts.terminal.console import seconds_text
+from statehouse.scripts.charts.svg import Axis, element, line, path, rect, round_up, text
+from statehouse.scripts.load_test.records import Floats
+from statehouse.scripts.load_test.timeline import HeatMap, Series, Timeline
+from statehouse.scripts.terminal.console import seconds_text
 
 WIDTH, HEIGHT = 900, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 20, 34

@@ -7,11 +7,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scripts.load_test.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, latency_axis, svg, value_axis
-from scripts.load_test.samples import Floats
-from scripts.load_test.timeline import latency_points
-from scripts.svg import Axis, circle, element, line, path, text
-from scripts.terminal.console import seconds_text
+from statehouse.scripts.charts.svg import Axis, circle, element, line, path, text
+from statehouse.scripts.load_test.charts import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    latency_axis,
+    svg,
+    value_axis,
+)
+from statehouse.scripts.load_test.records import Floats
+from statehouse.scripts.load_test.timeline import latency_points
+from statehouse.scripts.terminal.console import seconds_text
 
 PERCENTILES = (*range(0, 90, 2), *(90 + tenth / 2 for tenth in range(20)), *(99.5, 99.75, 99.9, 99.95, 99.99))
 _NINES = ((0.0, "0"), (50.0, "50"), (90.0, "90"), (99.0, "99"), (99.9, "99.9"), (99.99, "99.99"))

@@ -9,11 +9,11 @@ import asyncio
 import math
 from collections.abc import Sequence
 
-from scripts.load_test.arrivals import ClosedLoop, Share
-from scripts.load_test.connection import Connection
-from scripts.load_test.errors import ErrorKind
-from scripts.load_test.pool import Pool
-from scripts.load_test.recorder import Recorder
+from statehouse.scripts.load_test.arrivals import ClosedLoop, Share
+from statehouse.scripts.load_test.connection import Connection
+from statehouse.scripts.load_test.errors import ErrorKind
+from statehouse.scripts.load_test.pool import Pool
+from statehouse.scripts.load_test.recorder import Recorder
 
 RECONNECT_SECONDS = 0.1  # after a connection could not be made
 BEAT_SECONDS = 0.01

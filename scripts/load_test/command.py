@@ -5,26 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from scripts.control import ControlClient
-from scripts.errors import ArgumentError, ServerError
-from scripts.load_test import html_report, html_rounds, report, report_rounds
-from scripts.load_test.capacity import START_PER_SECOND, Capacity, Trial, find_capacity, judge
-from scripts.load_test.compare import Comparison, order_of
-from scripts.load_test.during import DuringCommand
-from scripts.load_test.environment import environment_of
-from scripts.load_test.export import write_lines, write_requests
-from scripts.load_test.fail_if import RATE, Condition
-from scripts.load_test.plan import LoadPlan
-from scripts.load_test.processes import run_in_processes
-from scripts.load_test.progress import LoadProgress
-from scripts.load_test.report import LiveProgress
-from scripts.load_test.result import LoadResult
-from scripts.load_test.target import ArrivalOptions, choose_arrivals, plan_for
-from scripts.terminal import console
+from statehouse.scripts.control.client import ControlClient
+from statehouse.scripts.errors import ArgumentError, ServerError
+from statehouse.scripts.load_test import html_report, html_rounds, report, report_rounds
+from statehouse.scripts.load_test.capacity import (
+    START_PER_SECOND,
+    Capacity,
+    SearchInterrupted,
+    Trial,
+    find_capacity,
+    judge,
+)
+from statehouse.scripts.load_test.compare import Comparison, order_of
+from statehouse.scripts.load_test.during import DuringCommand
+from statehouse.scripts.load_test.environment import environment_of
+from statehouse.scripts.load_test.export import write_lines, write_requests
+from statehouse.scripts.load_test.fail_if import RATE, Condition
+from statehouse.scripts.load_test.plan import LoadPlan
+from statehouse.scripts.load_test.processes import run_in_processes
+from statehouse.scripts.load_test.progress import LoadProgress
+from statehouse.scripts.load_test.report import LiveProgress
+from statehouse.scripts.load_test.result import LoadResult
+from statehouse.scripts.load_test.target import ArrivalOptions, choose_arrivals, plan_for
+from statehouse.scripts.terminal import console
 
 LEAST_ROUND_SECONDS = 0.2
+
+
+class Verdict(NamedTuple):
+    """How a load went: whether it failed, as its conditions say, and whether it was stopped before its time."""
+
+    failed: bool
+    interrupted: bool
 
 
 @dataclass(frozen=True)
@@ -81,8 +95,8 @@ class LoadOptions:
         return environment_of(status, self.name)
 
 
-def load(options: LoadOptions, arrivals: ArrivalOptions, during: str | None = None) -> bool:
-    """Run one load, with a command in its middle if one is given; return whether nothing failed.
+def load(options: LoadOptions, arrivals: ArrivalOptions, during: str | None = None) -> Verdict:
+    """Run one load, with a command in its middle if one is given.
 
     The duration is then that before and after the command, however long it takes.
     """
@@ -113,13 +127,13 @@ def load(options: LoadOptions, arrivals: ArrivalOptions, during: str | None = No
         page = html_report.load_page(options.target, result, options.environment(), ran, failures)
         html_report.write_page(options.html, page)
     _say_what_is_written(options)
-    return not failures
+    return Verdict(bool(failures), result.interrupted)
 
 
 def capacity(
     options: LoadOptions, *, p99_limit_seconds: float, start: float | None, round_seconds: float
-) -> bool:
-    """Search the highest rate that keeps the limit; return whether there is one and nothing failed.
+) -> Verdict:
+    """Search the highest rate that keeps the limit; that there is none is a failure.
 
     Raises ArgumentError for a condition that is not about the rate.
     """
@@ -135,30 +149,31 @@ def capacity(
         plan = options.plan(ArrivalOptions(round_seconds, rate=rate))
         result = options.run(plan, title=f"{rate:,g} per second")
         if result.interrupted:
-            raise KeyboardInterrupt
+            raise SearchInterrupted
         last[rate] = result
         trial = judge(result, p99_limit_seconds)
         report_rounds.print_round(trial, to_stdout=not options.as_json)
         return trial
 
     found = find_capacity(measure, p99_limit_seconds, start or START_PER_SECOND)
-    shown = last[found.rate_per_second if found.rate_per_second is not None else min(last)]
+    rate = found.rate_per_second
     failures = [
-        f"{each.text}: the capacity is {found.rate_per_second or 0:,g}"
+        f"{each.text}: the capacity is {rate or 0:,g}"
         for each in options.conditions
-        if each.holds(found.rate_per_second or 0)
+        if each.holds(rate or 0) and not found.interrupted
     ]
     if options.as_json:
         _print_json(options, found.to_plain(), failures)
     else:
         report_rounds.print_capacity(found)
     report_rounds.print_failures(failures)
-    _write_capacity(options, found, shown)
-    return found.rate_per_second is not None and not failures
+    if last:
+        _write_capacity(options, found, last[rate if rate is not None else min(last)])
+    return Verdict(bool(failures) or (rate is None and not found.interrupted), found.interrupted)
 
 
-def compare(options: LoadOptions, arrivals: ArrivalOptions, version: str, pairs: int) -> bool:
-    """Run the same load on two versions in turn, each for half the duration; return whether nothing failed.
+def compare(options: LoadOptions, arrivals: ArrivalOptions, version: str, pairs: int) -> Verdict:
+    """Run the same load on two versions in turn, each for half the duration.
 
     Raises ArgumentError where a round would be too short, or the versions are the same.
     """
@@ -181,20 +196,23 @@ def compare(options: LoadOptions, arrivals: ArrivalOptions, version: str, pairs:
     each = replace(arrivals, duration_seconds=round_seconds)
     plans = [options.plan(each, f"{options.name}/{one}") for one in versions]
     rounds: tuple[list[LoadResult], list[LoadResult]] = ([], [])
+    interrupted = False
     for number, which in enumerate(order_of(pairs)):
         result = options.run(plans[which], title=f"{versions[which]}, round {number // 2 + 1} of {pairs}")
-        if result.interrupted:
-            raise KeyboardInterrupt
+        if interrupted := result.interrupted:
+            break
         rounds[which].append(result)
-    found = Comparison(*versions, tuple(rounds[0]), tuple(rounds[1]))
-    failures = found.failures(options.conditions)
+    whole = min(map(len, rounds))
+    found = Comparison(*versions, tuple(rounds[0][:whole]), tuple(rounds[1][:whole]), interrupted)
+    failures = found.failures(options.conditions) if whole else []
     if options.as_json:
         _print_json(options, found.to_plain(), failures)
     else:
         report_rounds.print_comparison(found)
     report_rounds.print_failures(failures)
-    _write_comparison(options, found, failures)
-    return not failures
+    if whole:
+        _write_comparison(options, found, failures)
+    return Verdict(bool(failures), interrupted)
 
 
 def _refuse_ratios(conditions: Sequence[Condition]) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.load_test.fail_if import RATE, Condition
-from scripts.load_test.result import LoadResult
+from statehouse.scripts.load_test.fail_if import RATE, Condition
+from statehouse.scripts.load_test.result import LoadResult
 
 DEFAULT_PAIRS = 6
 CONFIDENCE = 0.95
@@ -55,12 +55,16 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rounds in turn, ``base`` and ``other`` by their index; ratios of pairs of rounds."""
+    """Rounds in turn, ``base`` and ``other`` by their index; ratios of pairs of rounds.
+
+    ``interrupted``: there were to be more of them.
+    """
 
     base_name: str
     other_name: str
     base: tuple[LoadResult, ...]
     other: tuple[LoadResult, ...]
+    interrupted: bool = False
 
     @property
     def ratios(self) -> list[Ratio]:
@@ -115,6 +119,7 @@ class Comparison:
             "ratios": [ratio.to_plain() for ratio in self.ratios],
             "failed": {"base": failed[0], "other": failed[1]},
             "bottleneck": self.bottleneck,
+            "interrupted": self.interrupted,
             "rounds": {
                 "base": [each.to_plain() for each in self.base],
                 "other": [each.to_plain() for each in self.other],

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol, cast
 
-from scripts.load_test.answer import Answer, AnswerReader
-from scripts.load_test.errors import AnswerSyntaxError, ErrorKind
+from statehouse.scripts.load_test.answer import Answer, AnswerReader
+from statehouse.scripts.load_test.errors import AnswerSyntaxError, ErrorKind
 
 READ_BYTES = 65536
 
@@ -93,7 +93,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.abort()
 
     def abort(self) -> None:
-        """End it at once."""
+        """End it immediately."""
         self._transport.abort()
 
     def close(self) -> None:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.commands.completion import DEPLOYMENT_VARIABLE
-from scripts.errors import ArgumentError
-from scripts.load_test.arrivals import OpenEnd
-from scripts.load_test.phases import Phase, phases_of
-from scripts.load_test.progress import LoadProgress
-from scripts.load_test.result import LoadResult
+from statehouse.scripts.deployment.file import DEPLOYMENT_VARIABLE
+from statehouse.scripts.errors import ArgumentError
+from statehouse.scripts.load_test.arrivals import OpenEnd
+from statehouse.scripts.load_test.phases import Phase, phases_of
+from statehouse.scripts.load_test.progress import LoadProgress
+from statehouse.scripts.load_test.result import LoadResult
 
-_CODE = "from scripts.cli import main; main()"
+_CODE = "from statehouse.scripts.cli import main; main()"
 _FORBIDDEN = ("serve", "load-test")  # what does not end by itself, or would be a load on a load
 
 
@@ -79,7 +79,7 @@ class DuringCommand:
         zero = result.started_monotonic_seconds
         began, ended = self._began - zero, self._ended - zero
         output = "\n".join(part.strip() for part in (self._done.stdout, self._done.stderr) if part.strip())
-        phases = tuple(phases_of(result.samples, began, ended))
+        phases = tuple(phases_of(result.records, began, ended))
         return DuringResult(self.text, began, ended, self._done.returncode, output, phases)
 
     def _run(self) -> None:

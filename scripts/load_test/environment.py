@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from scripts import __version__
+from statehouse import __version__
 
 _PACKAGES = ("torch", "torchserve")
 
@@ -34,11 +34,10 @@ def environment_of(status: dict[str, Any] | None = None, name: str = "") -> dict
 
 def _served(row: dict[str, Any]) -> str:
     settings = row["settings"]
-    sizes = ", ".join(str(lane["batch_size"]) for lane in settings["lanes"])
     default = "default, " if row["default"] else ""
     return (
-        f"{default}digest {row['digest'][:12]}, batch sizes {sizes}, workers {settings['workers']} a lane, "
-        f"threads {settings['threads']}"
+        f"{default}digest {row['digest'][:12]}, workers {settings['workers']}, "
+        f"batches up to {settings['batch_size']}, threads {settings['threads']}"
     )
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    StatehouseError                    (models.errors)
+    StatehouseError                    (statehouse.models.errors)
     ├── LoadPlanError                  a plan that cannot be run, with every reason
     ├── LoadTargetError                where the load should go cannot be found
     ├── LoadGeneratorError             a process of the generator died
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from models.errors import ProblemsError, StatehouseError
+from statehouse.models.errors import ProblemsError, StatehouseError
 
 
 class LoadPlanError(ProblemsError):

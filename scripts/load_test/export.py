@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.errors import CommandError
-from scripts.load_test.result import LoadResult
-from scripts.load_test.schedule import DUE_COLUMN
+from statehouse.scripts.errors import CommandError
+from statehouse.scripts.load_test.result import LoadResult
+from statehouse.scripts.load_test.schedule import DUE_COLUMN
 
 COLUMNS = (DUE_COLUMN, "sent_seconds", "ended_seconds", "latency_seconds", "status", "version", "error")
 
@@ -21,13 +21,13 @@ def write_requests(file: Path, result: LoadResult) -> None:
 
     ``--schedule`` reads it. CommandError when it cannot be written.
     """
-    samples = result.samples
-    order = np.argsort(samples.due, kind="stable")
+    records = result.records
+    order = np.argsort(records.due, kind="stable")
 
     def lines() -> Iterable[Sequence[object]]:
-        columns = (samples.due, samples.sent, samples.ended, samples.outcome)
+        columns = (records.due, records.sent, records.ended, records.outcome)
         for due, sent, ended, index in zip(*(column[order].tolist() for column in columns), strict=True):
-            outcome = samples.outcomes[index]
+            outcome = records.outcomes[index]
             latency = f"{ended - due:.6f}" if outcome.status is not None else ""
             was_sent = "" if math.isnan(sent) else f"{sent:.6f}"
             yield (

@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from scripts.load_test.errors import ErrorKind, FailIfError
-from scripts.load_test.result import LoadResult
-from scripts.terminal.console import seconds_text
+from statehouse.scripts.load_test.errors import ErrorKind, FailIfError
+from statehouse.scripts.load_test.result import LoadResult
+from statehouse.scripts.terminal.console import seconds_text
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,

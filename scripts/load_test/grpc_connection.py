@@ -9,13 +9,13 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from handlers.errors import PROBLEM_TYPE_PREFIX
-from scripts.load_test.answer import Answer
-from scripts.load_test.connection import ConnectionOwner
-from scripts.load_test.errors import ErrorKind
-from scripts.load_test.grpc_messages import PREDICTIONS, decode_prediction
-from scripts.load_test.plan import GrpcCall
-from scripts.load_test.pool import Connect
+from statehouse.handlers.errors import PROBLEM_TYPE_PREFIX
+from statehouse.scripts.load_test.answer import Answer
+from statehouse.scripts.load_test.connection import ConnectionOwner
+from statehouse.scripts.load_test.errors import ErrorKind
+from statehouse.scripts.load_test.grpc_messages import PREDICTIONS, decode_prediction
+from statehouse.scripts.load_test.plan import GrpcCall
+from statehouse.scripts.load_test.pool import Connect
 
 # Each connection is one of TCP: else gRPC would carry all channels to an address on the same.
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1))

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.errors import CommandError
-from scripts.load_test import charts, charts_of_figures
-from scripts.load_test.arrivals import ClosedLoop, Constant, OpenLoop, Ramp
-from scripts.load_test.during import DuringResult
-from scripts.load_test.histogram import Latency
-from scripts.load_test.page import chart, facts, heading, note, page, section, table, tiles
-from scripts.load_test.phases import ALL, PHASES
-from scripts.load_test.report import arrivals_text
-from scripts.load_test.result import LoadResult
-from scripts.load_test.samples import Floats
-from scripts.load_test.timeline import Timeline, timeline_of
-from scripts.terminal.console import seconds_text
+from statehouse.scripts.errors import CommandError
+from statehouse.scripts.load_test import charts, charts_of_figures
+from statehouse.scripts.load_test.arrivals import ClosedLoop, Constant, OpenLoop, Ramp
+from statehouse.scripts.load_test.during import DuringResult
+from statehouse.scripts.load_test.histogram import Latency
+from statehouse.scripts.load_test.page import chart, facts, heading, note, page, section, table, tiles
+from statehouse.scripts.load_test.phases import ALL, PHASES
+from statehouse.scripts.load_test.records import Floats
+from statehouse.scripts.load_test.report import arrivals_text
+from statehouse.scripts.load_test.result import LoadResult
+from statehouse.scripts.load_test.timeline import Timeline, timeline_of
+from statehouse.scripts.terminal.console import seconds_text
 
 MOST_CURVES = 4
 _PERCENTILES = ("P50", "P90", "P99", "P99.9", "MAX")
@@ -42,7 +42,7 @@ def load_page(
 ) -> str:
     """Return the page of one load."""
     seconds = max(result.plan.arrivals.duration_seconds, result.elapsed_seconds)
-    timeline = timeline_of(result.samples, seconds)
+    timeline = timeline_of(result.records, seconds)
     band = (during.began_seconds, during.ended_seconds, during.command) if during else None
     parts = [
         heading(f"Load test of {target}", arrivals_text(result.plan), f"{result.plan.url} · {when(result)}"),
@@ -91,7 +91,7 @@ def _remarks(result: LoadResult, during: DuringResult | None, failures: Sequence
         else:
             found.append(note(f"{during.command}: done, {took}.", "good"))
     if result.interrupted:
-        found.append(note("It was interrupted: what was not sent by then counts as never sent."))
+        found.append(note("It was interrupted: what was due later is not counted."))
     if result.generator.bottleneck:
         found.append(note(f"The generator may be what was measured: {result.generator.bottleneck}"))
     return found
@@ -125,18 +125,18 @@ def _planned(arrivals: OpenLoop | ClosedLoop, constant_until: float) -> list[tup
 
 
 def _curves(result: LoadResult, during: DuringResult | None) -> list[tuple[str, Floats]]:
-    samples = result.samples
-    answered = samples.answered
+    records = result.records
+    answered = records.answered
     if during is None:
-        versions = [(each or "(none named)", samples.of_version(each)) for each in samples.versions()]
+        versions = [(each or "(none named)", records.of_version(each)) for each in records.versions()]
         masks = versions[:MOST_CURVES]
     else:
         bounds = (-np.inf, during.began_seconds, during.ended_seconds, np.inf)
         masks = [
-            (name, answered & (samples.due >= start) & (samples.due < end))
+            (name, answered & (records.due >= start) & (records.due < end))
             for name, start, end in zip(PHASES, bounds, bounds[1:], strict=False)
         ]
-    return [(label, samples.seconds[mask]) for label, mask in masks if mask.any()]
+    return [(label, records.seconds[mask]) for label, mask in masks if mask.any()]
 
 
 def percentiles_section(curves: Sequence[tuple[str, Floats]]) -> str:

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from scripts.load_test import charts_of_figures
-from scripts.load_test.capacity import CONFIRMING_ROUNDS, Capacity, Trial
-from scripts.load_test.compare import Comparison
-from scripts.load_test.fail_if import RATE
-from scripts.load_test.html_report import generator_section, percentiles_section, when
-from scripts.load_test.page import chart, facts, heading, note, page, section, table, tiles
-from scripts.load_test.report import arrivals_text
-from scripts.load_test.result import LoadResult
-from scripts.load_test.samples import Floats, Samples
-from scripts.terminal.console import seconds_text
+from statehouse.scripts.load_test import charts_of_figures
+from statehouse.scripts.load_test.capacity import CONFIRMING_ROUNDS, Capacity, Trial
+from statehouse.scripts.load_test.compare import Comparison
+from statehouse.scripts.load_test.fail_if import RATE
+from statehouse.scripts.load_test.html_report import generator_section, percentiles_section, when
+from statehouse.scripts.load_test.page import chart, facts, heading, note, page, section, table, tiles
+from statehouse.scripts.load_test.records import Floats, Records
+from statehouse.scripts.load_test.report import arrivals_text
+from statehouse.scripts.load_test.report_rounds import comparison_interruption, search_interruption
+from statehouse.scripts.load_test.result import LoadResult
+from statehouse.scripts.terminal.console import seconds_text
 
 
 def capacity_page(target: str, found: Capacity, last: LoadResult, environment: Mapping[str, str]) -> str:
@@ -30,9 +31,10 @@ def capacity_page(target: str, found: Capacity, last: LoadResult, environment: M
     rate = found.rate_per_second
     told = "none" if rate is None else f"{rate:,g}"
     p99s = [each.latency.p99_seconds for each in found.confirming if each.holds and each.latency.p99_seconds]
+    confirmed = "is not confirmed" if found.interrupted else f"held in {CONFIRMING_ROUNDS} rounds"
     remark = (
         f"A rate holds when everything is answered well, p99 is within {limit}, also in its last third; what is told "
-        f"held in {CONFIRMING_ROUNDS} rounds."
+        f"{confirmed}."
     )
     parts = [
         heading(
@@ -49,7 +51,9 @@ def capacity_page(target: str, found: Capacity, last: LoadResult, environment: M
             ]
         ),
     ]
-    if found.generator_bound:
+    if found.interrupted:
+        parts.append(note(_sentence(search_interruption(found)), "bad"))
+    elif found.generator_bound:
         parts.append(
             note("The generator, and not the server, ended the search: more --processes may find more.")
         )
@@ -68,7 +72,7 @@ def capacity_page(target: str, found: Capacity, last: LoadResult, environment: M
     parts.append(section("Every round", table(headings, rows, texts=2)))
     if last.answered:
         parts.append(
-            percentiles_section([(f"{last.plan.arrivals.told}", last.samples.seconds[last.samples.answered])])
+            percentiles_section([(f"{last.plan.arrivals.told}", last.records.seconds[last.records.answered])])
         )
     return page(
         f"Capacity of {target}", [*parts, generator_section(last), section("Environment", facts(environment))]
@@ -104,6 +108,7 @@ def comparison_page(
                 (f"failed, {found.other_name}", f"{failed[1]:,}", "bad" if failed[1] else "good"),
             ]
         ),
+        *([note(_sentence(comparison_interruption(found)), "bad")] if found.interrupted else []),
         *(note(f"Failed: {each}", "bad") for each in failures),
         *([note(f"The generator may be what was measured: {found.bottleneck}")] if found.bottleneck else []),
     ]
@@ -121,6 +126,10 @@ def comparison_page(
     if all(len(seconds) for _, seconds in curves):
         parts.append(percentiles_section(curves))
     return page(title, [*parts, section("Environment", facts(environment))])
+
+
+def _sentence(told: str) -> str:
+    return f"{told[0].upper()}{told[1:]}."
 
 
 def _trial_row(number: int, trial: Trial) -> tuple[str, ...]:
@@ -143,11 +152,11 @@ def _trial_text(trial: Trial) -> str:
 
 
 def _all_seconds(rounds: Sequence[LoadResult]) -> Floats:
-    return np.concatenate([_answered_seconds(each.samples) for each in rounds])
+    return np.concatenate([_answered_seconds(each.records) for each in rounds])
 
 
-def _answered_seconds(samples: Samples) -> Floats:
-    return samples.seconds[samples.answered]
+def _answered_seconds(records: Records) -> Floats:
+    return records.seconds[records.answered]
 
 
 def _figure_text(figure: str) -> str:

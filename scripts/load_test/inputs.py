@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from handlers.golden import read_golden
-from scripts.errors import ArgumentError
-from scripts.load_test.plan import Body
-from scripts.predict import content_type_of
+from statehouse.handlers.bodies.content import content_type_of
+from statehouse.handlers.golden import read_golden
+from statehouse.scripts.errors import ArgumentError
+from statehouse.scripts.load_test.plan import Body
 
 GOLDENS = "goldens"
 _JSON_LINES = (".jsonl", ".ndjson")

@@ -9,11 +9,11 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 
-from scripts.load_test.arrivals import OpenLoop, Share
-from scripts.load_test.connection import Connection
-from scripts.load_test.errors import ErrorKind
-from scripts.load_test.pool import Pool
-from scripts.load_test.recorder import Recorder
+from statehouse.scripts.load_test.arrivals import OpenLoop, Share
+from statehouse.scripts.load_test.connection import Connection
+from statehouse.scripts.load_test.errors import ErrorKind
+from statehouse.scripts.load_test.pool import Pool
+from statehouse.scripts.load_test.recorder import Recorder
 
 BATCH = 32  # after so many sends answers are read, however late the sends are
 MAX_CONNECTING = 8  # making a connection costs more than sending on one: a burst should not make itself late
@@ -96,13 +96,10 @@ class OpenLoopDriver:
                 self._count += 1
 
     def stop(self) -> None:
-        """See Driver."""
-        now = self._loop.time()
-        self._recorder.unsent((due for _, due in self._waiting), now)
-        self._recorder.unsent(map(self._due, range(self._next, self.planned_count)), now)
-        self._count = self.planned_count
+        """See Driver; what was due by now and waits is never sent, and what would have been due later is no part."""
+        self._recorder.unsent((due for _, due in self._waiting), self._loop.time())
         self._waiting.clear()
-        self._next = self.planned_count
+        self._count = self._next
 
     def is_finished(self, now: float) -> bool:
         """See Driver."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 
-STYLE_FILE = Path(__file__).with_name("page.css")
+STYLE_FILE = Path(str(files("statehouse.scripts.load_test") / "page.css"))
 
 
 def page(title: str, body: Iterable[str]) -> str:

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.load_test.histogram import Latency, latency_of
-from scripts.load_test.samples import Mask, Samples
+from statehouse.scripts.load_test.histogram import Latency, latency_of
+from statehouse.scripts.load_test.records import Mask, Records
 
 PHASES = ("before", "during", "after")
 
@@ -33,24 +33,24 @@ class Phase:
 ALL = "all"
 
 
-def phases_of(samples: Samples, begin_seconds: float, end_seconds: float) -> list[Phase]:
+def phases_of(records: Records, begin_seconds: float, end_seconds: float) -> list[Phase]:
     """Return each phase, each version that answered in it and then everything; requests count when they are due."""
     bounds = (-math.inf, begin_seconds, end_seconds, math.inf)
     found = []
     for name, start, end in zip(PHASES, bounds, bounds[1:], strict=False):
-        due = (samples.due >= start) & (samples.due < end)
+        due = (records.due >= start) & (records.due < end)
         by_version = [
-            _phase(samples, name, version, mask)
-            for version in samples.versions()
-            if (mask := due & samples.of_version(version)).any()
+            _phase(records, name, version, mask)
+            for version in records.versions()
+            if (mask := due & records.of_version(version)).any()
         ]
-        found += [*by_version, _phase(samples, name, ALL, due)]
+        found += [*by_version, _phase(records, name, ALL, due)]
     return found
 
 
-def _phase(samples: Samples, name: str, version: str | None, mask: Mask) -> Phase:
+def _phase(records: Records, name: str, version: str | None, mask: Mask) -> Phase:
     requests = int(mask.sum())
-    good = int((mask & samples.good).sum())
+    good = int((mask & records.good).sum())
     return Phase(
-        name, version, requests, requests - good, latency_of(samples.seconds[mask & samples.answered])
+        name, version, requests, requests - good, latency_of(records.seconds[mask & records.answered])
     )

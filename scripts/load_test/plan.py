@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from scripts.door import Door
-from scripts.load_test.arrivals import ClosedLoop, OpenLoop
-from scripts.load_test.errors import LoadPlanError
+from statehouse.scripts.access.front_door import FrontDoor
+from statehouse.scripts.load_test.arrivals import ClosedLoop, OpenLoop
+from statehouse.scripts.load_test.errors import LoadPlanError
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 
@@ -48,7 +48,7 @@ class LoadPlan:
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     max_wait_seconds: float | None = None
     grpc: GrpcCall | None = None
-    door: Door | None = None  # where TLS, a key or a private socket is the way in
+    door: FrontDoor | None = None  # where TLS, a key or a private socket is the way in
 
     def __post_init__(self) -> None:
         problems = [*self._target_problems(), *self.arrivals.problems()]
@@ -76,7 +76,7 @@ class LoadPlan:
 
     @classmethod
     def for_door(
-        cls, door: Door, path: str, bodies: Sequence[Body], arrivals: OpenLoop | ClosedLoop
+        cls, door: FrontDoor, path: str, bodies: Sequence[Body], arrivals: OpenLoop | ClosedLoop
     ) -> LoadPlan:
         """Return a plan for ``path`` behind the front's door."""
         plan = cls.for_url(f"http://{urlsplit(door.url).netloc}{path}", bodies, arrivals)
@@ -96,7 +96,7 @@ class LoadPlan:
     def encode_requests(self) -> tuple[bytes, ...]:
         """Return the bytes of each request, one per body."""
         if self.grpc is not None:
-            from scripts.load_test.grpc_messages import encode_request
+            from statehouse.scripts.load_test.grpc_messages import encode_request
 
             return tuple(encode_request(self.grpc.model, body.content) for body in self.bodies)
         return tuple(self._encode(body) for body in self.bodies)

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from scripts.load_test.answer import Answer
-from scripts.load_test.connection import Connection, ConnectionOwner
-from scripts.load_test.errors import ErrorKind
-from scripts.load_test.recorder import Recorder
+from statehouse.scripts.load_test.answer import Answer
+from statehouse.scripts.load_test.connection import Connection, ConnectionOwner
+from statehouse.scripts.load_test.errors import ErrorKind
+from statehouse.scripts.load_test.recorder import Recorder
 
 # Makes a connection to where the load goes, or says why there is none; it takes as long as it takes.
 Connect = Callable[[ConnectionOwner], Awaitable[Connection | ErrorKind]]

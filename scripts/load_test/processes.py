@@ -8,21 +8,22 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from types import FrameType
 from typing import cast
 
-from scripts.load_test.arrivals import ClosedLoop, OpenEnd, Share
-from scripts.load_test.errors import LoadGeneratorError, LoadTargetError
-from scripts.load_test.plan import LoadPlan
-from scripts.load_test.precise_loop import precise_loop
-from scripts.load_test.progress import LoadProgress, OnProgress, merge_progress
-from scripts.load_test.recorder import Recording, merge_recordings
-from scripts.load_test.result import LoadResult
-from scripts.load_test.run import record_load, run
-from scripts.load_test.summary import summarise
+from statehouse.scripts.load_test.arrivals import ClosedLoop, OpenEnd, Share
+from statehouse.scripts.load_test.errors import LoadGeneratorError, LoadTargetError
+from statehouse.scripts.load_test.plan import LoadPlan
+from statehouse.scripts.load_test.precise_loop import precise_loop
+from statehouse.scripts.load_test.progress import LoadProgress, OnProgress, merge_progress
+from statehouse.scripts.load_test.recorder import Recording, merge_recordings
+from statehouse.scripts.load_test.result import LoadResult
+from statehouse.scripts.load_test.run import record_load, run
+from statehouse.scripts.load_test.summary import summarise
 
 START_LEAD_SECONDS = 0.1  # from the last process that is ready to the start
 LOOK_SECONDS = 0.1
@@ -45,7 +46,8 @@ def run_in_processes(
         return run(plan, on_progress, open_end)
     generator = _Generator(plan, processes, on_progress, open_end)
     with _on_interrupt(generator):
-        return summarise(plan, merge_recordings(generator.run()))
+        result = summarise(plan, merge_recordings(generator.run()))
+    return replace(result, interrupted=generator.stopped)  # one that comes while it is summed up counts too
 
 
 class _Generator:
@@ -55,7 +57,7 @@ class _Generator:
         self._context = multiprocessing.get_context("spawn")
         self._processes: dict[Pipe, SpawnProcess] = {}
         self._on_progress = on_progress
-        self._stopped = False
+        self.stopped = False
         self._open_end = open_end
         self._end_told = False
         for index in range(count):
@@ -74,7 +76,7 @@ class _Generator:
             for pipe in self._processes:
                 self._receive(pipe)
             self._tell_all(time.monotonic() + START_LEAD_SECONDS)
-            if self._stopped:  # before there was anything to stop
+            if self.stopped:  # before there was anything to stop
                 self._tell_all(STOP)
             return self._follow()
         finally:
@@ -83,7 +85,7 @@ class _Generator:
                 process.join()
 
     def stop(self) -> None:
-        self._stopped = True
+        self.stopped = True
         self._tell_all(STOP)
 
     def _follow(self) -> list[Recording]:
@@ -124,7 +126,7 @@ class _Generator:
 
     def _tell_all(self, message: object) -> None:
         for pipe in self._processes:
-            with suppress(ConnectionError):  # it has ended: who waits for its message will see
+            with suppress(OSError):  # it has ended: who waits for its message will see; or this load has
                 pipe.send(message)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripts.load_test.recorder import Recorder
+from statehouse.scripts.load_test.recorder import Recorder
 
 RECENT_ROWS = 500  # what the p99 of now is told from
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.load_test.answer import Answer
-from scripts.load_test.samples import UNSENT, Floats, Outcome, SampleRows, Samples, merge_samples
+from statehouse.scripts.load_test.answer import Answer
+from statehouse.scripts.load_test.records import UNSENT, Floats, Outcome, RecordRows, Records, merge_records
 
 _NOT_SENT = math.nan
 
@@ -24,7 +24,7 @@ class Recorder:
     """
 
     started: float
-    rows: SampleRows = field(default_factory=SampleRows)
+    rows: RecordRows = field(default_factory=RecordRows)
     answered_count: int = 0
     failed_count: int = 0
     sent_count: int = 0
@@ -60,7 +60,7 @@ class Recorder:
         self.rows.add(Outcome(None, None, kind), intended, sent, now, connected)
 
     def unsent(self, intended: Iterable[float], now: float) -> None:
-        """Take requests that were due, or would have been, and were never sent."""
+        """Take requests that were due and were never sent."""
         for due in intended:
             self.unsent_count += 1
             self.rows.add(Outcome(None, None, UNSENT), due, _NOT_SENT, now)
@@ -88,7 +88,7 @@ class Recorder:
         """Return it all, now that it is over."""
         return Recording(
             started_monotonic_seconds=self.started,
-            samples=self.rows.samples(self.started),
+            records=self.rows.records(self.started),
             planned=planned,
             sent=self.sent_count,
             waited=self.waited_count,
@@ -107,7 +107,7 @@ class Recording:
     """What one process recorded, or several: ``cpu_shares`` has one for each."""
 
     started_monotonic_seconds: float
-    samples: Samples
+    records: Records
     planned: int
     sent: int
     waited: int
@@ -124,7 +124,7 @@ def merge_recordings(parts: Sequence[Recording]) -> Recording:
     """Return the recordings of processes that started at the same time as one."""
     return Recording(
         started_monotonic_seconds=parts[0].started_monotonic_seconds,
-        samples=merge_samples([part.samples for part in parts]),
+        records=merge_records([part.records for part in parts]),
         planned=sum(part.planned for part in parts),
         sent=sum(part.sent for part in parts),
         waited=sum(part.waited for part in parts),

@@ -8,18 +8,18 @@ from typing import Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
-from scripts.load_test.arrivals import OpenLoop
-from scripts.load_test.during import DuringResult
-from scripts.load_test.histogram import Latency
-from scripts.load_test.phases import ALL, Phase
-from scripts.load_test.plan import LoadPlan
-from scripts.load_test.progress import LoadProgress
-from scripts.load_test.result import LoadResult, VersionAnswers
-from scripts.terminal import console
-from scripts.terminal.console import seconds_text
-from scripts.terminal.tables import Column, table_lines
+from statehouse.scripts.load_test.arrivals import OpenLoop
+from statehouse.scripts.load_test.during import DuringResult
+from statehouse.scripts.load_test.histogram import Latency
+from statehouse.scripts.load_test.phases import ALL, Phase
+from statehouse.scripts.load_test.plan import LoadPlan
+from statehouse.scripts.load_test.progress import LoadProgress
+from statehouse.scripts.load_test.result import LoadResult, VersionAnswers
+from statehouse.scripts.terminal import console
+from statehouse.scripts.terminal.console import seconds_text
+from statehouse.scripts.terminal.escaping import Text
+from statehouse.scripts.terminal.tables import Column, table_lines
 
 SHORT_SECONDS = 2.0  # a load that is over sooner needs no progress bar
 _COLUMNS = ("VERSION", "ANSWERS", "STATUS", "P50", "P90", "P99", "P99.9", "MAX", "GAP", "SENT")
@@ -37,10 +37,11 @@ class LiveProgress:
         self._duration_seconds = plan.arrivals.duration_seconds
         self._shown = console.err.is_terminal and self._duration_seconds > SHORT_SECONDS
         self._bar = Progress(
-            BarColumn(bar_width=20), TextColumn("{task.description}"), TimeRemainingColumn(), console=console.err,
-            transient=True, auto_refresh=False,
+            BarColumn(bar_width=20), TextColumn("{task.description}", markup=False),
+            TextColumn("{task.fields[bad]}", style="red", markup=False), TimeRemainingColumn(),
+            console=console.err, transient=True, auto_refresh=False,
         )  # fmt: skip
-        self._task = self._bar.add_task("starting", total=self._duration_seconds)
+        self._task = self._bar.add_task("starting", total=self._duration_seconds, bad="")
 
     def __enter__(self) -> Self:
         if self._shown:
@@ -57,11 +58,10 @@ class LiveProgress:
             text += f" · {progress.answered / seconds:,.0f}/s"
         if progress.recent_p99_seconds is not None:
             text += f" · p99 now {seconds_text(progress.recent_p99_seconds)}"
-        bad = progress.failed + progress.unsent
-        if bad:
-            text += f" · [red]{bad:,} without an answer[/red]"
+        failed = progress.failed + progress.unsent
+        bad = f"{failed:,} without an answer" if failed else ""
         done = min(progress.elapsed_seconds, self._duration_seconds)
-        self._bar.update(self._task, completed=done, description=text, refresh=True)
+        self._bar.update(self._task, completed=done, description=text, bad=bad, refresh=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -73,6 +73,7 @@ class LiveProgress:
 def print_result(result: LoadResult) -> None:
     """Print what a load found: the verdict, latency by version, then everything that was counted."""
     console.out.print(_headline(result))
+    console.out.print(Text(f"  {arrivals_text(result.plan)} · {result.plan.url}", style="dim"))
     if result.answered:
         console.out.print(_latency_table(result), soft_wrap=False)
     console.out.print(_fact_table(result), soft_wrap=False)
@@ -89,7 +90,7 @@ def print_during(during: DuringResult) -> None:
     took = f" {how}, from {during.began_seconds:.2f} to {during.ended_seconds:.2f} s"
     console.say(Text.assemble(mark, (during.command, "bold"), took))
     if not good:
-        console.say(Text(during.output, style="red"))
+        console.say_message(("", ""), during.output, style="red")
     rows = [_phase_row(phase) for phase in during.phases]
     for line in table_lines(_PHASE_COLUMNS, rows, width=console.width_of(console.out)):
         console.out.print(line)
@@ -117,8 +118,9 @@ def _headline(result: LoadResult) -> Text:
         line.append(f", {result.failed:,} not", style="bold red")
     line.append(f" · {result.answers_per_second:,.1f} answers/s")
     if result.interrupted:
-        line.append(" · interrupted", style="yellow")
-    return line.append(f"\n  {arrivals_text(result.plan)} · {result.plan.url}", style="dim")
+        planned = result.plan.arrivals.duration_seconds
+        line.append(f" · interrupted after {result.elapsed_seconds:.1f} of {planned:g} s", style="yellow")
+    return line
 
 
 def arrivals_text(plan: LoadPlan) -> str:
@@ -163,14 +165,11 @@ def _version_row(version: VersionAnswers) -> tuple[str | Text, ...]:
 
 
 def _status_text(statuses: Mapping[int, int]) -> Text:
-    parts = [
-        Text.assemble(
-            (str(status), "green" if 200 <= status < 300 else "red"),
-            f" × {count:,}" if len(statuses) > 1 else "",
-        )
-        for status, count in statuses.items()
-    ]
-    return Text(", ").join(parts)
+    line = Text()
+    for status, count in statuses.items():
+        line.append(", " if line else "").append(str(status), "green" if 200 <= status < 300 else "red")
+        line.append(f" × {count:,}" if len(statuses) > 1 else "")
+    return line
 
 
 def _percentiles(latency: Latency) -> tuple[str, ...]:

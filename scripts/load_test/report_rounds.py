@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import math
 
-from rich.text import Text
+from statehouse.scripts.load_test.capacity import CONFIRMING_ROUNDS, Capacity, Trial
+from statehouse.scripts.load_test.compare import Comparison, Ratio
+from statehouse.scripts.load_test.fail_if import RATE
+from statehouse.scripts.terminal import console
+from statehouse.scripts.terminal.console import seconds_text
+from statehouse.scripts.terminal.escaping import Text
+from statehouse.scripts.terminal.tables import Column, table_lines
 
-from scripts.load_test.capacity import CONFIRMING_ROUNDS, Capacity, Trial
-from scripts.load_test.compare import Comparison, Ratio
-from scripts.load_test.fail_if import RATE
-from scripts.terminal import console
-from scripts.terminal.console import seconds_text
-from scripts.terminal.tables import Column, table_lines
+
+def search_interruption(found: Capacity) -> str:
+    """Return how far a search had come when it was interrupted."""
+    held = "no rate" if found.rate_per_second is None else f"{found.rate_per_second:,g} requests per second"
+    return f"interrupted: by then {held} had kept p99 within {seconds_text(found.p99_limit_seconds)}"
+
+
+def comparison_interruption(found: Comparison) -> str:
+    """Return how much there is of a comparison that was interrupted."""
+    count = len(found.base)
+    return f"interrupted after {count} whole round{'' if count == 1 else 's'} of each"
 
 
 def print_capacity(found: Capacity) -> None:
     """Print the rate that was found; the rounds were told as they were."""
     limit = seconds_text(found.p99_limit_seconds)
-    if found.rate_per_second is None:
+    if found.interrupted:
+        _warn(search_interruption(found))
+    elif found.rate_per_second is None:
         console.say(Text.assemble(("✗ ", "red"), f"No rate keeps p99 within {limit}."))
     else:
         rate = f"{found.rate_per_second:,g} requests per second"
         told = f" with p99 within {limit}, confirmed in {CONFIRMING_ROUNDS} rounds"
         console.say(Text.assemble(("✓ ", "green"), (rate, "bold"), told))
-    if found.generator_bound:
+    if found.generator_bound and not found.interrupted:
         _warn("the generator, and not the server, ended the search: more --processes may find more")
 
 
@@ -41,6 +54,10 @@ def print_round(trial: Trial, *, to_stdout: bool) -> None:
 
 def print_comparison(found: Comparison) -> None:
     """Print the ratio of every figure with its interval."""
+    if found.interrupted:
+        _warn(comparison_interruption(found))
+    if not found.base:
+        return
     failed = found.failed
     rounds = f"{len(found.base)} rounds each, in turn"
     console.say(Text.assemble((f"{found.other_name} beside {found.base_name}", "bold"), f", {rounds}"))

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from scripts.load_test.arrivals import ClosedLoop, OpenLoop
-from scripts.load_test.histogram import DurationHistogram, Latency
-from scripts.load_test.plan import LoadPlan
-from scripts.load_test.samples import Floats, Samples
+from statehouse.scripts.load_test.arrivals import ClosedLoop, OpenLoop
+from statehouse.scripts.load_test.histogram import DurationHistogram, Latency
+from statehouse.scripts.load_test.plan import LoadPlan
+from statehouse.scripts.load_test.records import Floats, Records
 
 __all__ = ["GeneratorHealth", "Latency", "LoadResult", "VersionAnswers"]
 
@@ -100,9 +100,10 @@ class LoadResult:
     """``planned`` = ``answered`` + all ``errors`` + ``unsent``; latency is of the answered, of any status.
 
     ``started_*``: the offsets' zero, on the wall clock and on the monotonic clock that a machine's processes
-    share. ``elapsed_seconds``: until the last request ended. ``interrupted``: it was stopped before its time.
+    share. ``elapsed_seconds``: until the last request ended. ``interrupted``: it was stopped before its time, and
+    what was due later is not in it.
     ``waited``: requests that were due before a connection was free. ``connections_lost``: closed before the
-    end, by either side; ``reconnects``: those opened instead. ``samples`` has each request.
+    end, by either side; ``reconnects``: those opened instead. ``records`` has each request.
     """
 
     plan: LoadPlan
@@ -127,21 +128,21 @@ class LoadResult:
     connections_lost: int
     reconnects: int
     generator: GeneratorHealth
-    samples: Samples
+    records: Records
 
     @property
     def last_failed_sent_seconds(self) -> float | None:
         """When the last was sent that got no answer or a 5xx: who kills a server knows by it what is his."""
-        return self._last_not_served(self.samples.sent)
+        return self._last_not_served(self.records.sent)
 
     @property
     def last_failed_connected_seconds(self) -> float | None:
         """When the connection was begun that was begun last, of those."""
-        return self._last_not_served(self.samples.connected)
+        return self._last_not_served(self.records.connected)
 
     def _last_not_served(self, when: Floats) -> float | None:
-        failed = self.samples.not_served
-        known = np.where(np.isnan(when), self.samples.ended, when)[failed]
+        failed = self.records.not_served
+        known = np.where(np.isnan(when), self.records.ended, when)[failed]
         return float(known.max()) if len(known) else None
 
     @property
@@ -178,7 +179,7 @@ class LoadResult:
             "statuses": {str(status): count for status, count in self.statuses.items()},
             "answers_per_second": round(self.answers_per_second, 3),
             "latency": self.latency.to_plain(),
-            "histogram": DurationHistogram(self.samples.seconds[self.samples.answered]).encoded(),
+            "histogram": DurationHistogram(self.records.seconds[self.records.answered]).encoded(),
             "slowest_intended_send_seconds": _rounded(self.slowest_intended_send_seconds),
             "longest_gap_seconds": round(self.longest_gap_seconds, 6),
             "longest_gap_began_seconds": round(self.longest_gap_began_seconds, 6),

@@ -7,20 +7,21 @@ import contextlib
 import signal
 import socket
 import time
+from dataclasses import replace
 from typing import Any
 
-from scripts.load_test.arrivals import OpenEnd, OpenLoop, Share
-from scripts.load_test.closed_loop import ClosedLoopDriver
-from scripts.load_test.connection import ConnectionOwner, HttpConnection
-from scripts.load_test.errors import LoadTargetError
-from scripts.load_test.open_loop import OpenLoopDriver
-from scripts.load_test.plan import LoadPlan
-from scripts.load_test.pool import Connect, Driver, Pool
-from scripts.load_test.precise_loop import precise_loop
-from scripts.load_test.progress import OnProgress, progress_of
-from scripts.load_test.recorder import Recorder, Recording
-from scripts.load_test.result import LoadResult
-from scripts.load_test.summary import summarise
+from statehouse.scripts.load_test.arrivals import OpenEnd, OpenLoop, Share
+from statehouse.scripts.load_test.closed_loop import ClosedLoopDriver
+from statehouse.scripts.load_test.connection import ConnectionOwner, HttpConnection
+from statehouse.scripts.load_test.errors import LoadTargetError
+from statehouse.scripts.load_test.open_loop import OpenLoopDriver
+from statehouse.scripts.load_test.plan import LoadPlan
+from statehouse.scripts.load_test.pool import Connect, Driver, Pool
+from statehouse.scripts.load_test.precise_loop import precise_loop
+from statehouse.scripts.load_test.progress import OnProgress, progress_of
+from statehouse.scripts.load_test.recorder import Recorder, Recording
+from statehouse.scripts.load_test.result import LoadResult
+from statehouse.scripts.load_test.summary import summarise
 
 LEAD_SECONDS = 0.01  # from now to the start, so that the first request is not late
 SWEEP_SECONDS = 0.02
@@ -33,8 +34,8 @@ async def run_load(
     """Send what ``plan`` says and return what became of all of it.
 
     Progress is told ten times a second. When ``stop`` is set nothing more is sent, what is in flight is
-    waited for, and the rest of an open loop's schedule counts as unsent. Timers are as exact as the running
-    event loop's: see `precise_loop`. Raises LoadTargetError.
+    waited for, and what an open loop's schedule has for later is no part of the load. Timers are as exact
+    as the running event loop's: see `precise_loop`. Raises LoadTargetError.
     """
     return summarise(plan, await record_load(plan, on_progress, stop))
 
@@ -45,15 +46,18 @@ def run(plan: LoadPlan, on_progress: OnProgress | None = None, open_end: OpenEnd
     With ``open_end`` the schedule is repeated until that is known.
     """
 
+    stop = asyncio.Event()
+
     async def until_interrupted() -> LoadResult:
-        stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         with contextlib.suppress(ValueError, RuntimeError):  # signals belong to the main thread
             loop.add_signal_handler(signal.SIGINT, stop.set)
         return summarise(plan, await record_load(plan, on_progress, stop, open_end=open_end))
 
     with asyncio.Runner(loop_factory=precise_loop) as runner:
-        return runner.run(until_interrupted())
+        result = runner.run(until_interrupted())
+    # One that comes while the load is summed up, or the loop is closed, is no less a wish to end.
+    return replace(result, interrupted=stop.is_set())
 
 
 async def record_load(
@@ -138,7 +142,7 @@ async def _connector(plan: LoadPlan) -> Connect:
         return connect_privately
     address = await _resolve(plan)
     if plan.grpc is not None:
-        from scripts.load_test.grpc_connection import grpc_connector  # late: it needs the extra
+        from statehouse.scripts.load_test.grpc_connection import grpc_connector  # late: it needs the extra
 
         return grpc_connector(address, plan.grpc)
     tls = door.tls() if door is not None else None

@@ -6,8 +6,8 @@ import csv
 import math
 from pathlib import Path
 
-from scripts.errors import ArgumentError
-from scripts.load_test.arrivals import OpenLoop
+from statehouse.scripts.errors import ArgumentError
+from statehouse.scripts.load_test.arrivals import OpenLoop
 
 DUE_COLUMN = "due_seconds"
 
@@ -19,8 +19,10 @@ def read_schedule(file: Path) -> OpenLoop:
     """
     try:
         rows = list(csv.reader(file.read_text(encoding="utf-8").splitlines()))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        if isinstance(error, csv.Error):
+            reason = f"it is no list of times, {error}"
         raise ArgumentError(f"--schedule {str(file)!r} cannot be read: {reason}.") from error
     column, first = 0, 1
     if rows and DUE_COLUMN in rows[0]:

@@ -8,16 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from scripts.control import ControlClient
-from scripts.door import Door
-from scripts.errors import ArgumentError, CommandError
-from scripts.load_test.arrivals import ClosedLoop, Constant, OpenLoop, Poisson, Ramp
-from scripts.load_test.errors import GrpcMissingError
-from scripts.load_test.inputs import read_inputs
-from scripts.load_test.plan import Body, GrpcCall, LoadPlan
-from scripts.load_test.schedule import read_schedule
-from scripts.names import check_name, check_version
-from scripts.project import Project
+from statehouse.models.extras import how_to_install
+from statehouse.scripts.access.front_door import FrontDoor
+from statehouse.scripts.control.client import ControlClient
+from statehouse.scripts.deployment.project import Project
+from statehouse.scripts.errors import ArgumentError, CommandError
+from statehouse.scripts.load_test.arrivals import ClosedLoop, Constant, OpenLoop, Poisson, Ramp
+from statehouse.scripts.load_test.errors import GrpcMissingError
+from statehouse.scripts.load_test.inputs import read_inputs
+from statehouse.scripts.load_test.plan import Body, GrpcCall, LoadPlan
+from statehouse.scripts.load_test.schedule import read_schedule
+from statehouse.scripts.store.names import check_name, check_version, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def plan_for(
     if grpc:
         plan = _grpc_plan(client, status, name, version, bodies, arrivals)
     else:
-        plan = LoadPlan.for_door(Door.of(status, key), f"/predictions/{target}", bodies, arrivals)
+        plan = LoadPlan.for_door(FrontDoor.of(status, key), f"/predictions/{target}", bodies, arrivals)
     return replace(plan, timeout_seconds=timeout_seconds)
 
 
@@ -104,7 +105,9 @@ def _grpc_plan(
     arrivals: OpenLoop | ClosedLoop,
 ) -> LoadPlan:
     if find_spec("grpc") is None:
-        raise GrpcMissingError("--grpc needs grpcio, which is not installed: pip install 'statehouse[grpc]'.")
+        raise GrpcMissingError(
+            f"--grpc needs grpcio, which is not installed; install it with: {how_to_install('grpc')}"
+        )
     if version:
         raise ArgumentError(
             f"--grpc reaches the default version of {name} only: TorchServe knows {version} by other names there. "
@@ -121,4 +124,7 @@ def _served_version(status: dict[str, Any], name: str, version: str) -> str:
             return str(row["version"])
     served = ", ".join(f"{row['name']}/{row['version']}" for row in status["models"]) or "nothing"
     wanted = f"{name}/{version}" if version else name
-    raise CommandError(f"{wanted} is not served; served is: {served}. See `statehouse status`.")
+    raise CommandError(
+        f"{wanted} is not served; served is: {served}."
+        f"{did_you_mean(name, (row['name'] for row in status['models']))} See `statehouse status`."
+    )

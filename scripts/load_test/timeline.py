@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.load_test.samples import UNSENT, Floats, Samples
-from scripts.svg import round_up
+from statehouse.scripts.charts.svg import round_up
+from statehouse.scripts.load_test.records import UNSENT, Floats, Records
 
 MOST_SLICES = 120
 SHORTEST_SLICE_SECONDS = 0.05
@@ -57,26 +57,26 @@ class Timeline:
         return len(self.p50_seconds)
 
 
-def timeline_of(samples: Samples, seconds: float) -> Timeline:
+def timeline_of(records: Records, seconds: float) -> Timeline:
     """Return a load of so many seconds in slices of a round length, at most `MOST_SLICES`."""
     width = max(round_up(seconds / MOST_SLICES), SHORTEST_SLICE_SECONDS)
     count = max(math.ceil(seconds / width - 1e-9), 1)
-    ended = np.clip((samples.ended / width).astype(np.int64), 0, count - 1)
-    due = np.clip((samples.due / width).astype(np.int64), 0, count - 1)
-    good = samples.good
+    ended = np.clip((records.ended / width).astype(np.int64), 0, count - 1)
+    due = np.clip((records.due / width).astype(np.int64), 0, count - 1)
+    good = records.good
     answers = [
         Series(
-            version or "(none named)", np.bincount(ended[good & samples.of_version(version)], minlength=count)
+            version or "(none named)", np.bincount(ended[good & records.of_version(version)], minlength=count)
         )
-        for version in samples.versions()
+        for version in records.versions()
     ]
-    p50, p99 = _percentiles(samples, due, count)
+    p50, p99 = _percentiles(records, due, count)
     return Timeline(
         width,
         width * count,
         tuple(series for series in answers if series.total),
-        tuple(_failures(samples, ended, count)),
-        _heat(samples, due, count),
+        tuple(_failures(records, ended, count)),
+        _heat(records, due, count),
         p50,
         p99,
     )
@@ -89,23 +89,23 @@ def failure_label(status: int | None, error: str | None) -> str:
     return "never sent" if error == UNSENT else str(error).replace("_", " ")
 
 
-def _failures(samples: Samples, ended: NDArray[np.int64], count: int) -> list[Series]:
+def _failures(records: Records, ended: NDArray[np.int64], count: int) -> list[Series]:
     by_label: dict[str, list[bool]] = {}
-    for index, outcome in enumerate(samples.outcomes):
+    for index, outcome in enumerate(records.outcomes):
         if not outcome.is_good:
             label = failure_label(outcome.status, outcome.error)
-            by_label.setdefault(label, [False] * len(samples.outcomes))[index] = True
+            by_label.setdefault(label, [False] * len(records.outcomes))[index] = True
     found = [
-        Series(label, np.bincount(ended[samples.where(wanted)], minlength=count))
+        Series(label, np.bincount(ended[records.where(wanted)], minlength=count))
         for label, wanted in by_label.items()
     ]
     return sorted(found, key=lambda series: -series.total)
 
 
-def _percentiles(samples: Samples, due: NDArray[np.int64], count: int) -> tuple[Floats, Floats]:
+def _percentiles(records: Records, due: NDArray[np.int64], count: int) -> tuple[Floats, Floats]:
     found = np.full((2, count), np.nan)
-    answered = samples.answered
-    slices, seconds = due[answered], samples.seconds[answered]
+    answered = records.answered
+    slices, seconds = due[answered], records.seconds[answered]
     order = np.argsort(slices, kind="stable")
     bounds = np.searchsorted(slices[order], np.arange(count + 1))
     for index in range(count):
@@ -115,9 +115,9 @@ def _percentiles(samples: Samples, due: NDArray[np.int64], count: int) -> tuple[
     return found[0], found[1]
 
 
-def _heat(samples: Samples, due: NDArray[np.int64], count: int) -> HeatMap | None:
-    answered = samples.answered
-    seconds = np.maximum(samples.seconds[answered], SHORTEST_SECONDS)
+def _heat(records: Records, due: NDArray[np.int64], count: int) -> HeatMap | None:
+    answered = records.answered
+    seconds = np.maximum(records.seconds[answered], SHORTEST_SECONDS)
     if not len(seconds):
         return None
     lowest = math.floor(math.log10(seconds.min()) * BUCKETS_PER_DECADE)

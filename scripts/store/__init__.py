@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-from scripts.errors import StoreAddressError
-from scripts.store.address import check_address, is_remote
-from scripts.store.folder import sha256_of
-from scripts.store.local import LocalStore
-from scripts.store.shape import ModelStore, Tell, tell_nobody
-from scripts.store.version import FileIdentity, NamedVersion, PublishedVersion, StoreListing
+from statehouse.scripts.errors import StoreAddressError
+from statehouse.scripts.store.address import check_address, is_remote
+from statehouse.scripts.store.base import ModelStore, Tell, tell_nobody
+from statehouse.scripts.store.folder import sha256_of
+from statehouse.scripts.store.local import LocalStore
+from statehouse.scripts.store.version import NamedVersion, PublishedVersion, StoreListing
 
 __all__ = [
-    "FileIdentity",
     "LocalStore",
     "ModelStore",
     "NamedVersion",
@@ -34,7 +33,10 @@ def open_store(address: str, *, max_cache_bytes: int) -> ModelStore:
         raise StoreAddressError(f"{error}.") from error
     if not is_remote(address):
         return LocalStore(Path(address))
-    from scripts.store.cache import Cache, default_folder  # late, as all that only object storage needs
-    from scripts.store.remote import RemoteStore
+    from statehouse.scripts.store.cache import (  # late, as all that only object storage needs
+        Cache,
+        default_folder,
+    )
+    from statehouse.scripts.store.remote import RemoteStore
 
     return RemoteStore(address, Cache(default_folder(), max_cache_bytes))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
+
+from statehouse.scripts.machine import is_loopback
 
 READ_ONLY_PROTOCOLS = frozenset({"http", "https"})
 # These are folders of this machine, or live and die with one process.
@@ -53,18 +54,9 @@ def _problem_of(address: str, split: SplitResult) -> str | None:
         return "expected a bucket or a host, like s3://bucket/prefix"
     if ".." in split.path.split("/"):
         return "its path may not lead upwards"
-    if split.scheme == "http" and not _is_this_machine(split.hostname or ""):
+    if split.scheme == "http" and not is_loopback(split.hostname or ""):
         return "over http:// anybody between could change what is served: use https://"
     return None
-
-
-def _is_this_machine(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _harmless(split: SplitResult) -> str:

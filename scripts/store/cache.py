@@ -24,13 +24,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.durable import write_durably
-from scripts.errors import CacheError, TransferStoppedError
-from scripts.manifest import FileRecord
-from scripts.store.draft import PUBLISHED_FILE_MODE
-from scripts.store.folder import sha256_of
-from scripts.store.part import Part
-from scripts.store.shape import Tell
+from statehouse.scripts.durable import write_durably
+from statehouse.scripts.errors import CacheError, TransferStoppedError
+from statehouse.scripts.store.base import Tell
+from statehouse.scripts.store.draft import PUBLISHED_FILE_MODE
+from statehouse.scripts.store.folder import sha256_of
+from statehouse.scripts.store.manifest import FileRecord
+from statehouse.scripts.store.partial_file import Part
 
 FOLDER_VARIABLE = "STATEHOUSE_CACHE"
 ADDRESS_FILE = "address.txt"
@@ -168,7 +168,7 @@ class Cache:
     # -- versions
 
     def assemble(self, address: str, folder_name: str, files: Mapping[str, FileRecord]) -> Path:
-        """Make a version's folder of files that are all there, at once; another process may have been first."""
+        """Make a version's folder of files that are all there, in one step; another process may have been first."""
         with cache_errors(self.folder):
             store = self.store_folder(address)
             store.mkdir(mode=0o700, exist_ok=True)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.durable import sync
-from scripts.errors import StoreWriteError
+from statehouse.scripts.durable import sync
+from statehouse.scripts.errors import StoreWriteError
 
 DRAFT_PREFIX = ".publishing-"
 LOCK_FILE = ".publishing.lock"

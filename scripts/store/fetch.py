@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 import time
 
-from scripts.errors import ChangedObjectError, StoreAwayError, TransferStoppedError, VersionFolderError
-from scripts.manifest import FileRecord
-from scripts.store.cache import Cache
-from scripts.store.folder import sha256_of
-from scripts.store.meter import Meter
-from scripts.store.objects import ATTEMPTS, PAUSE_SECONDS, ObjectReader, Objects
-from scripts.store.part import Part
+from statehouse.scripts.errors import (
+    ChangedObjectError,
+    StoreAwayError,
+    TransferStoppedError,
+    VersionFolderError,
+)
+from statehouse.scripts.store.cache import Cache
+from statehouse.scripts.store.folder import sha256_of
+from statehouse.scripts.store.manifest import FileRecord
+from statehouse.scripts.store.objects import ATTEMPTS, PAUSE_SECONDS, ObjectReader, Objects
+from statehouse.scripts.store.partial_file import Part
+from statehouse.scripts.store.transfer_progress import Meter
 
 LEAST_BLOCK_BYTES, FIRST_BLOCK_BYTES, LARGEST_BLOCK_BYTES = 256 << 10, 1 << 20, 16 << 20
 BLOCK_SECONDS = 1.0  # a slow connection gets small blocks: what is lost with it is little, and progress shows

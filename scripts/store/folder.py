@@ -9,10 +9,11 @@ import hashlib
 import stat
 from pathlib import Path
 
-from scripts.errors import ManifestError, NameRuleError, VersionFolderError
-from scripts.manifest import MANIFEST_FILE, MAX_MANIFEST_BYTES, parse_manifest
-from scripts.names import split_folder_name
-from scripts.store.version import FileIdentity, PublishedVersion
+from statehouse.handlers.worker.settings import FileIdentity
+from statehouse.scripts.errors import ManifestError, NameRuleError, VersionFolderError
+from statehouse.scripts.store.manifest import MANIFEST_FILE, MAX_MANIFEST_BYTES, parse_manifest
+from statehouse.scripts.store.names import split_folder_name
+from statehouse.scripts.store.version import PublishedVersion
 
 
 def read_folder(folder: Path) -> PublishedVersion:
@@ -62,8 +63,7 @@ def identity_of_version(version: PublishedVersion) -> dict[str, FileIdentity]:
 
 def identity_of(path: Path) -> FileIdentity:
     """Return a file's identity, of the link itself where it is one."""
-    found = path.lstat()
-    return FileIdentity(found.st_size, found.st_mtime_ns, found.st_ino)
+    return FileIdentity.of(path.lstat())
 
 
 def sha256_of(path: Path) -> str:

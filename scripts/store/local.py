@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.errors import VersionFolderError
-from scripts.manifest import VersionManifest
-from scripts.names import folder_name, version_order
-from scripts.store.draft import draft_version, store_lock
-from scripts.store.folder import read_folder
-from scripts.store.shape import ModelStore, Tell, tell_nobody
-from scripts.store.version import PublishedVersion, StoreListing
+from statehouse.scripts.errors import VersionFolderError
+from statehouse.scripts.store.base import ModelStore, Tell, tell_nobody
+from statehouse.scripts.store.draft import draft_version, store_lock
+from statehouse.scripts.store.folder import read_folder
+from statehouse.scripts.store.manifest import VersionManifest
+from statehouse.scripts.store.names import did_you_mean, folder_name, version_order
+from statehouse.scripts.store.version import PublishedVersion, StoreListing
 
 
 class LocalStore(ModelStore):
@@ -67,7 +67,8 @@ class LocalStore(ModelStore):
         same_name = [folder for folder in folders if folder.rpartition("-")[0] == name]
         return (
             f"There is no version {version} of {name!r} in the model store {self.folder}; "
-            f"it has {', '.join(same_name or folders) or 'no version at all'}. Publish it first: "
+            f"it has {', '.join(same_name or folders) or 'no version at all'}."
+            f"{did_you_mean(name, (folder.rpartition('-')[0] for folder in folders))} Publish it first: "
             f"statehouse publish CHECKPOINT --name {name} --version {version}"
         )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from scripts.errors import ChangedObjectError, StoreAwayError, StoreError, StoreRefusedError
-from scripts.store.address import without_credentials
+from statehouse.scripts.errors import ChangedObjectError, StoreAwayError, StoreError, StoreRefusedError
+from statehouse.scripts.store.address import without_credentials
 
 CONFLICT = 409
 NOT_NOW = (408, 429, 500, 502, 503, 504)

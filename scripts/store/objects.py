@@ -12,14 +12,10 @@ from functools import cached_property
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from scripts.errors import (
-    StoreAddressError,
-    StoreAwayError,
-    StoreError,
-    StoreRefusedError,
-)
-from scripts.store.address import READ_ONLY_PROTOCOLS, protocol_of
-from scripts.store.object_errors import code_of, our_error, status_of
+from statehouse.models.extras import how_to_install
+from statehouse.scripts.errors import StoreAddressError, StoreAwayError, StoreError, StoreRefusedError
+from statehouse.scripts.store.address import READ_ONLY_PROTOCOLS, protocol_of
+from statehouse.scripts.store.object_errors import code_of, our_error, status_of
 
 CONNECT_SECONDS = 5
 STALL_SECONDS = 15  # without a byte, a connection counts as lost
@@ -186,11 +182,11 @@ class Objects:
         try:
             files, root = fsspec.core.url_to_fs(self.address, use_listings_cache=False, **_options(protocol))
         except ImportError as error:
-            extra = "pip install -e '.[s3]'" if protocol in ("s3", *READ_ONLY_PROTOCOLS) else str(error)
+            extra = how_to_install("s3") if protocol in ("s3", *READ_ONLY_PROTOCOLS) else str(error)
             raise StoreAddressError(f"What reads {protocol}:// is not installed: {extra}") from error
         except ValueError as error:
             raise StoreAddressError(f"{self.address} cannot be a model store: {error}") from error
-        files.retries = 2  # s3fs's own, at once; what waits longer is tried again in `_ask`
+        files.retries = 2  # s3fs's own, immediate; what waits longer is tried again in `_ask`
         return files, str(root).rstrip("/")
 
     @property

@@ -16,13 +16,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.errors import NameRuleError, StoreAwayError, StoreError, VersionFolderError, VersionNotFoundError
-from scripts.manifest import MANIFEST_FILE, VersionManifest
-from scripts.names import folder_name, split_folder_name, version_order
-from scripts.store.cache import Cache, hold
-from scripts.store.fetch import fetch_file
-from scripts.store.folder import exists, read_folder
-from scripts.store.head import (
+from statehouse.handlers.worker.settings import FileIdentity
+from statehouse.scripts.errors import (
+    NameRuleError,
+    StoreAwayError,
+    StoreError,
+    VersionFolderError,
+    VersionNotFoundError,
+)
+from statehouse.scripts.store.base import ModelStore, Tell, tell_nobody
+from statehouse.scripts.store.cache import Cache, hold
+from statehouse.scripts.store.eviction import make_room
+from statehouse.scripts.store.fetch import fetch_file
+from statehouse.scripts.store.folder import exists, read_folder
+from statehouse.scripts.store.manifest import MANIFEST_FILE, VersionManifest
+from statehouse.scripts.store.names import folder_name, split_folder_name, version_order
+from statehouse.scripts.store.objects import Objects
+from statehouse.scripts.store.published import (
     MAX_HEAD_BYTES,
     Head,
     head_key,
@@ -31,12 +41,9 @@ from scripts.store.head import (
     not_as_published,
     parse_head,
 )
-from scripts.store.meter import Meter
-from scripts.store.objects import Objects
-from scripts.store.room import make_room
-from scripts.store.shape import ModelStore, Tell, tell_nobody
-from scripts.store.upload import records_of, upload_version
-from scripts.store.version import FileIdentity, NamedVersion, PublishedVersion, StoreListing
+from statehouse.scripts.store.transfer_progress import Meter
+from statehouse.scripts.store.upload import records_of, upload_version
+from statehouse.scripts.store.version import NamedVersion, PublishedVersion, StoreListing
 
 AT_ONCE = 8  # heads that are asked for together
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from scripts.errors import StoreError, VersionExistsError
-from scripts.manifest import MANIFEST_FILE, FileRecord, parse_manifest
-from scripts.store.folder import sha256_of
-from scripts.store.head import MAX_HEAD_BYTES, Head, head_key, key_of, parse_head
-from scripts.store.meter import Meter
-from scripts.store.objects import Objects
-from scripts.store.shape import Tell
+from statehouse.scripts.errors import StoreError, VersionExistsError
+from statehouse.scripts.store.base import Tell
+from statehouse.scripts.store.folder import sha256_of
+from statehouse.scripts.store.manifest import MANIFEST_FILE, FileRecord, parse_manifest
+from statehouse.scripts.store.objects import Objects
+from statehouse.scripts.store.published import MAX_HEAD_BYTES, Head, head_key, key_of, parse_head
+from statehouse.scripts.store.transfer_progress import Meter
 
 
 def records_of(draft: Path) -> dict[str, FileRecord]:

@@ -5,19 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from handlers.golden import GOLDEN_FILE
-from scripts.errors import VersionFolderError
-from scripts.manifest import MANIFEST_FILE, VersionManifest
-
-
-class FileIdentity(NamedTuple):
-    """What changes when a file is replaced or written to, known without reading it."""
-
-    size_bytes: int
-    mtime_ns: int
-    inode: int
+from statehouse.handlers.golden import GOLDEN_FILE
+from statehouse.scripts.errors import VersionFolderError
+from statehouse.scripts.store.manifest import MANIFEST_FILE, VersionManifest
 
 
 class NamedVersion(Protocol):

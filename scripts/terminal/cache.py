@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from scripts.terminal.console import out, say, size_text, width_of
-from scripts.terminal.tables import Column, table_lines
+from statehouse.scripts.terminal.console import out, say, size_text, width_of
+from statehouse.scripts.terminal.tables import Column, table_lines
 
 if TYPE_CHECKING:
-    from scripts.store.cache import Cache
-    from scripts.store.room import CachedVersion, Room
+    from statehouse.scripts.store.cache import Cache
+    from statehouse.scripts.store.eviction import CachedVersion, Room
 
 _COLUMNS = (
     *(Column("VERSION"), Column("SIZE", numeric=True), Column("USED", dispensable=1)),

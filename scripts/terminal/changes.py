@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.text import Text
+from statehouse.scripts.deployment.journal import TRIAL
+from statehouse.scripts.terminal.console import err, out, say, seconds_text, width_of
+from statehouse.scripts.terminal.escaping import Text
+from statehouse.scripts.terminal.tables import Column, table_lines
 
-from scripts.journal import TRIAL
-from scripts.terminal.console import out, say, seconds_text, width_of
-from scripts.terminal.tables import Column, table_lines
-
-_OUTCOME_STYLES = {"done": "green", "failed": "red", "rolled back": "yellow"}
+_OUTCOME_STYLES = {"done": "green", "failed": "red", "rolled back": "yellow", "aborted": "yellow"}
 _HISTORY_COLUMNS = (
     *(Column("WHEN"), Column("WHAT"), Column("FROM"), Column("TO"), Column("OUTCOME")),
     *(Column("TOOK", numeric=True, dispensable=2), Column("REQUESTS", numeric=True, dispensable=3)),
@@ -32,15 +31,27 @@ def print_serving(name: str, result: dict[str, Any]) -> None:
         out.print(f"{name} is served by {result['serving']}.")
     else:
         out.print(f"{name} is not served any more.")
+    if changed := result.get("code_changed"):
+        say(Text.assemble(("note: ", "yellow"), f"{name} {result['serving']}: {changed}"))
 
 
-def print_plan(steps: list[str]) -> None:
+def print_aborted(aborted: dict[str, Any]) -> None:
+    """Print what became of a change that was to be aborted."""
+    name, serving = aborted["name"], aborted["serving"]
+    served = f" {name} is served by {serving or 'no version'}." if name else ""
+    if aborted["outcome"] == "aborted":
+        say(f"{aborted['change']} was aborted: what it had done is undone.{served}")
+    else:
+        say(f"{aborted['change']} had ended before it could be aborted: {aborted['outcome']}.{served}", err)
+
+
+def print_plan(plan: list[str]) -> None:
     """Print what `apply` is about to do."""
-    if not steps:
+    if not plan:
         out.print("The server is as deployment.yaml says; nothing to do.")
         return
     out.print("Plan:")
-    for number, text in enumerate(steps, start=1):
+    for number, text in enumerate(plan, start=1):
         out.print(Text(f"  {number}. {text}"))
 
 

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import atexit
-import json
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
 from rich.status import Status
-from rich.text import Text
 
-from scripts.manifest import TASK_CONFIG_FROM
-from scripts.names import version_order
-from scripts.steps import Step
-from scripts.terminal.tables import Column, table_lines
+from statehouse.scripts.progress import Step
+from statehouse.scripts.store.manifest import TASK_CONFIG_FROM
+from statehouse.scripts.terminal.escaping import Console, Text, escaped_json
+from statehouse.scripts.terminal.tables import Column, table_lines
 
 if TYPE_CHECKING:
-    from scripts.addresses import Addresses
-    from scripts.publish import PublishResult
+    from statehouse.scripts.publishing.publish import PublishResult
+    from statehouse.scripts.servers.addresses import Addresses
 
 PIPE_WIDTH = 200
 MIN_PERCENTILE_REQUESTS = 20  # of fewer, a percentile is the slowest of them or so
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console()
+err = Console(stderr=True)
 if not out.is_terminal:
     out.width = PIPE_WIDTH  # nothing is cut off in a file or a pipe
 _running = Status("", console=err)  # the step that runs, on a terminal
@@ -40,7 +37,7 @@ GOLDEN_SOURCES = {
 }
 _STATUS_COLUMNS = (
     *(Column("MODEL"), Column("VERSION"), Column("STATE"), Column("WORKERS", dispensable=2)),
-    *(Column("LANES", dispensable=6), Column("MEMORY", numeric=True, dispensable=7)),
+    *(Column("BATCH", numeric=True, dispensable=6), Column("MEMORY", numeric=True, dispensable=7)),
     *(Column("QUEUE", numeric=True, dispensable=3), Column("REQUESTS", numeric=True, dispensable=1)),
     *(Column("FAILED", numeric=True), Column("P50", numeric=True, dispensable=4)),
     *(Column("P99", numeric=True), Column("DIGEST", dispensable=5)),
@@ -48,9 +45,9 @@ _STATUS_COLUMNS = (
 _STATE_STYLES = {"READY": "green", "LOADING": "yellow", "DEGRADED": "yellow", "FAILED": "red"}
 
 
-def print_json(value: Any) -> None:  # noqa: ANN401 - any JSON
-    """Print JSON for machines, and for people who look at it."""
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+def print_json(value: Any, *, indent: int | None = 2) -> None:  # noqa: ANN401 - any JSON
+    """Print JSON for machines, and for people who look at it; without ``indent`` in one line."""
+    print(escaped_json(value, indent=indent), flush=True)
 
 
 def width_of(console: Console) -> int | None:
@@ -59,16 +56,26 @@ def width_of(console: Console) -> int | None:
 
 
 def say(text: Text | str, console: Console = out) -> None:
-    """Print for people; on a terminal lines are wrapped between words and go on indented."""
-    for line in (Text(text) if isinstance(text, str) else text).split("\n", allow_blank=True):
-        if not console.is_terminal:
-            console.print(line)
-            continue
-        indent = len(line.plain) - len(line.plain.lstrip()) + 2
-        first, *rest = line.wrap(console, max(console.width - indent, 20))
-        console.print(first)
-        for piece in rest:
-            console.print(Text(" " * indent) + piece)
+    """Print a line for people; on a terminal it is wrapped between words and goes on indented."""
+    line = Text.assemble(text)
+    if not console.is_terminal:
+        console.print(line)
+        return
+    indent = len(line.plain) - len(line.plain.lstrip()) + 2
+    first, *rest = line.wrap(console, max(console.width - indent, 20))
+    console.print(first)
+    for piece in rest:
+        console.print(Text(" " * indent) + piece)
+
+
+def say_message(
+    mark: tuple[str, str], message: str, console: Console = out, *, style: str = "", took: str = ""
+) -> None:
+    """Print a message of one line or several, such as an error's, with a mark and its style before the first."""
+    first, *rest = message.split("\n")
+    say(Text.assemble(mark, (first, style), ("" if rest else took, "dim")), console)
+    for number, line in enumerate(rest, start=1):
+        say(Text.assemble((line, style), (took if number == len(rest) else "", "dim")), console)
 
 
 def print_step(step: Step) -> None:
@@ -79,20 +86,23 @@ def print_step(step: Step) -> None:
             _running.update(Text(told, style="dim"))
             _running.start()
         elif step.name in _TOLD_AS_THEY_RUN:
-            say(f"  · {step.text}", err)
+            say_message(("  · ", ""), step.text, err)
         return
     _running.stop()
     mark, style = _STEP_MARKS[step.state]
-    line = Text.assemble((f"  {mark} ", style), step.text)
-    if step.seconds >= 0.05:
-        line.append(f"  {step.seconds:.1f} s", style="dim")
-    say(line, err)
+    took = f"  {step.seconds:.1f} s" if step.seconds >= 0.05 else ""
+    say_message((f"  {mark} ", style), step.text, err, took=took)
+
+
+def pause() -> None:
+    """Take the spinner away, until the next step."""
+    _running.stop()
 
 
 def print_error(message: str) -> None:
     """Print why a command could not do what it was asked."""
     _running.stop()
-    say(Text.assemble(("error: ", "bold red"), message), err)
+    say_message(("error: ", "bold red"), message, err)
 
 
 def seconds_text(seconds: float | None) -> str:
@@ -116,34 +126,56 @@ def size_text(size_bytes: int) -> str:
 
 def print_status(status: dict[str, Any]) -> None:
     """Print what serves, as a table."""
-    ready = ("ready", "green") if status["ready"] else ("not ready", "yellow")
+    dead = [row for row in status["models"] if _is_dead_default(row)]
+    ready = ("ready", "green") if status["ready"] else ("not ready", "bold red" if dead else "yellow")
     addresses = f" · front {status['front']} · reader {status['reader']} · grpc {status['grpc']}"
     say(Text.assemble(ready, (addresses.replace("http://", ""), "dim")))
     say(Text(status["deployment"], style="dim"))
+    if change := status.get("change"):
+        undo = "" if change["aborted_by"] else " (to undo it: statehouse abort)"
+        say(Text.assemble(("changing: ", "yellow"), f"{change['text']}{undo}"))
     if status["models"]:
-        rows = sorted(status["models"], key=lambda row: (row["name"], version_order(row["version"])))
-        for line in table_lines(_STATUS_COLUMNS, [_status_row(row) for row in rows], width=width_of(out)):
+        rows = [_status_row(row) for row in status["models"]]  # in order already
+        for line in table_lines(_STATUS_COLUMNS, rows, width=width_of(out)):
             out.print(line)
         say(
             Text(
-                "* answers requests that name no version; LANES: batch sizes; FAILED: answers of 5xx",
+                "* answers requests that name no version; BATCH: the most requests of one; FAILED: answers of 5xx",
                 style="dim",
             )
         )
-    else:
-        say("No version is served. Bring one in: statehouse swap NAME VERSION")
     for row in status["models"]:
-        if used := row.get("settings", {}).get("optimizations"):
-            say(
-                Text(
-                    f"  {row['name']} {row['version']}: its module is optimized, {', '.join(used)}",
-                    style="dim",
-                )
-            )
-        if changed := row.get("library_changed"):
-            say(Text.assemble(("  note: ", "yellow"), f"{row['name']} {row['version']}: {changed}"))
-    for line in status["missing"]:
-        say(Text.assemble(("  missing: ", "yellow"), line))
+        _print_notes(row)
+    _print_missing(dead, status["missing"])
+
+
+def _print_missing(dead: list[dict[str, Any]], missing: list[str]) -> None:
+    for row in dead:
+        told = f"{row['name']} {row['version']}, the default, has no worker: {row['reason']}"
+        say_message(("  no answers: ", "bold red"), told)
+    told_of = tuple(f"{row['name']} {row['version']}: " for row in dead)
+    for line in missing:
+        if not line.startswith(told_of):
+            say_message(("  missing: ", "yellow"), line)
+
+
+def _state_style(row: dict[str, Any]) -> str:
+    return "bold red" if _is_dead_default(row) else _STATE_STYLES.get(row["state"], "")
+
+
+def _is_dead_default(row: dict[str, Any]) -> bool:
+    """Whether a row is of the version that clients get, and has no worker that answers them."""
+    return row["default"] and not row["answers"] and row["state"] != "LOADING"
+
+
+def _print_notes(row: dict[str, Any]) -> None:
+    """Print what its row of the table has no place for."""
+    what = f"{row['name']} {row['version']}"
+    if used := row.get("settings", {}).get("optimizations"):
+        say(Text(f"  {what}: its module is optimized, {', '.join(used)}", style="dim"))
+    newer_code = row.get("code_changed") if row["default"] else None
+    for changed in filter(None, (row.get("library_changed"), newer_code)):
+        say(Text.assemble(("  note: ", "yellow"), f"{what}: {changed}"))
 
 
 def _status_row(row: dict[str, Any]) -> list[str | Text]:
@@ -153,9 +185,9 @@ def _status_row(row: dict[str, Any]) -> list[str | Text]:
     return [
         row["name"],
         row["version"] + ("*" if row["default"] else ""),
-        Text(row["state"], style=_STATE_STYLES.get(row["state"], "")),
+        Text(row["state"], style=_state_style(row)),
         f"{row['workers']['ready']}/{row['workers']['desired']}",
-        " ".join(str(lane["batch_size"]) for lane in row["lanes"]),
+        f"{row['settings']['batch_size']}",
         size_text(row["memory_bytes"]) if row["memory_bytes"] else "-",
         f"{row['queued_requests']:,}",
         f"{requests:,}",
@@ -172,12 +204,13 @@ def print_server_line(line: str) -> None:
 
 def print_ready(addresses: Addresses, missing: list[str], curl_lines: list[str]) -> None:
     """Print that the server is up, what is missing, requests to try, and where a browser shows it all."""
+    err.print()
     if missing:
-        err.print(Text("\nUp, but not ready:", style="bold yellow"))
+        err.print(Text("Up, but not ready:", style="bold yellow"))
         for line in missing:
-            err.print(Text(f"  {line}"))
+            say_message(("  ", ""), line, err)
     else:
-        err.print(Text.assemble(("\nReady.", "bold green"), " Try, in another terminal:"))
+        err.print(Text.assemble(("Ready.", "bold green"), " Try, in another terminal:"))
     for line in (f"curl -s {addresses.url('reader')}/ready", *curl_lines):
         out.print(Text(f"  {line}"))
     err.print(Text(f"In a browser: {addresses.url('front')}/console"))
@@ -235,11 +268,8 @@ def published_facts(result: PublishResult) -> dict[str, Any]:
     }
 
 
-def print_published(result: PublishResult, unnamed_modules: list[str]) -> None:
-    """Print what was published and how to serve it.
-
-    ``unnamed_modules`` register its architecture, and the deployment does not name them yet.
-    """
+def print_published(result: PublishResult) -> None:
+    """Print what was published and how to serve it."""
     manifest = result.version.manifest
     known = "was published already" if result.already_published else "published"
     golden = f"{manifest.golden.count} golden example{'s' if manifest.golden.count != 1 else ''}"
@@ -250,12 +280,13 @@ def print_published(result: PublishResult, unnamed_modules: list[str]) -> None:
     say(f"  digest {manifest.digest}")
     if whose := manifest.metadata.get(TASK_CONFIG_FROM):
         say(f"  preprocessing and labels as far as not given: {whose}")
-    if unnamed_modules:
-        modules = ", ".join(unnamed_modules)
+    if code := manifest.architecture_code:
         say(
-            f"The server cannot build {manifest.architecture!r} yet. Put into deployment.yaml:\n"
-            f"  architectures: [{modules}]\n"
-            f"with the module beside that file, and start `statehouse serve` again."
+            f"  its code, {code.module}, {'is kept' if result.has_code else 'is not'} here, digest {code.digest[:12]}"
         )
-    then = "Then serve it" if unnamed_modules else "Serve it"
-    say(f"{then}: statehouse swap {manifest.name} {manifest.version}")
+        if not result.has_code:
+            command = f"statehouse architecture add {code.module} --digest {code.digest} --from FOLDER"
+            say(Text.assemble(("  note: ", "yellow"), f"before it is served, add it: {command}"))
+    if result.other_code:
+        say(Text.assemble(("  note: ", "yellow"), result.other_code))
+    say(f"Serve it: statehouse swap {manifest.name} {manifest.version}")

@@ -8,17 +8,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.text import Text
-
-from scripts.errors import NameRuleError
-from scripts.manifest import READING_KEY
-from scripts.names import check_name
-from scripts.terminal.console import GOLDEN_SOURCES, out, say, size_text, width_of
-from scripts.terminal.tables import Column, table_lines
+from statehouse.scripts.errors import NameRuleError
+from statehouse.scripts.store.manifest import READING_KEY
+from statehouse.scripts.store.names import check_name
+from statehouse.scripts.terminal.console import GOLDEN_SOURCES, out, say, size_text, width_of
+from statehouse.scripts.terminal.escaping import Text
+from statehouse.scripts.terminal.tables import Column, table_lines
 
 if TYPE_CHECKING:
-    from models.checkpoint import CheckpointHeader
-    from scripts.inspection import Inspection
+    from statehouse.models.checkpoint import CheckpointHeader
+    from statehouse.scripts.publishing.inspect import Inspection
 
 MAX_TENSORS = 24
 MAX_ITEMS = 12  # of a list; longer ones are counted
@@ -114,6 +113,7 @@ def _facts(facts: dict[str, Any]) -> list[tuple[str, list[str]]]:
         ("parameters", _parameters(facts)),
         ("training state", _training(facts)),
         ("golden examples", [_golden(facts)]),
+        ("rows", [facts.get("rows"), _row_proof(facts.get("row_proof"))]),
         ("published", [facts.get("published")]),
         *_reading(facts.get("metadata") or {}),
         ("metadata", _named(facts.get("metadata"), but=("format_version", READING_KEY))),
@@ -200,7 +200,7 @@ def _parameters(facts: dict[str, Any]) -> list[str]:
     macs = facts.get("macs_per_row")
     work = [] if macs is None else [f"about {macs:,} multiply-accumulates per row"]
     speedup = facts.get("frozen_speedup")
-    work += [f"{speedup:.2g} times faster frozen"] if speedup else []
+    work += [f"{speedup:.2g} times as fast frozen"] if speedup else []
     return [", ".join([f"{facts['parameter_count']:,}", *(facts.get("dtypes") or ["none"]), *work])]
 
 
@@ -215,6 +215,17 @@ def _golden(facts: dict[str, Any]) -> str:
         return f"{facts['golden']['count']}, {GOLDEN_SOURCES[facts['golden']['source']]}"
     return (
         str(facts["examples"]) if facts.get("examples") else "none; publishing makes one, or takes --example"
+    )
+
+
+def _row_proof(proof: dict[str, Any] | None) -> str | None:
+    """Return what a version's manifest says of how its rows were proved."""
+    if proof is None:
+        return None
+    sizes = ", ".join(map(str, proof["batch_sizes"])) or "none"
+    alone = "; each row is computed alone" if proof["row_by_row"] else ""
+    return (
+        f"proved at publish: {proof['rows']} rows, batches of {sizes}, {proof['tolerance']:g} allowed{alone}"
     )
 
 

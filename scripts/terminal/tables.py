@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.text import Text
+from statehouse.scripts.terminal.escaping import Text
 
 GAP = "  "
 SHORTEST = 8  # cells are not shortened below this many characters
@@ -40,7 +40,7 @@ def table_lines(
 
 
 def _text(cell: Cell) -> Text:
-    return cell.copy() if isinstance(cell, Text) else Text(cell)
+    return Text.assemble(cell)
 
 
 def _widths(table: Sequence[Sequence[Text]]) -> list[int]:
@@ -73,9 +73,10 @@ def _total(widths: Sequence[int]) -> int:
 
 
 def _line(cells: Sequence[Text], columns: Sequence[Column], widths: Sequence[int]) -> Text:
-    for cell, column, width in zip(cells, columns, widths, strict=True):
+    line = Text()
+    for number, (cell, column, width) in enumerate(zip(cells, columns, widths, strict=True)):
         cell.truncate(width, overflow="ellipsis")
         cell.align("right" if column.numeric else "left", width)
-    line = Text(GAP).join(cells)
+        line.append(GAP if number else "").append(cell)
     line.rstrip()
     return line

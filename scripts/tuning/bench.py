@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from scripts.control import ControlClient
-from scripts.deployment import VersionSettings
-from scripts.errors import CommandError
-from scripts.journal import TRIAL
-from scripts.load_test import ClosedLoop, LoadPlan, LoadResult, OpenLoop, run
-from scripts.steps import Report
-from scripts.tuning.choice import Figures, Goal, Measured, is_stable
+from statehouse.scripts.control.client import ControlClient
+from statehouse.scripts.deployment.file import VersionSettings
+from statehouse.scripts.deployment.journal import TRIAL
+from statehouse.scripts.errors import CommandError
+from statehouse.scripts.load_test import ClosedLoop, LoadPlan, LoadResult, OpenLoop, run
+from statehouse.scripts.progress import Report
+from statehouse.scripts.store.names import did_you_mean
+from statehouse.scripts.tuning.choice import Figures, Goal, Measured, is_stable
 
 WARM_UP_SHARE = 0.25  # of a measurement's duration
 FIRST_WARM_UP_SECONDS = 5.0  # a server that has just started still compiles what it runs often
@@ -129,16 +130,15 @@ def default_row(status: dict[str, Any], name: str, version: str | None = None) -
             return dict(row)
     served = ", ".join(sorted({row["name"] for row in status["models"]})) or "nothing"
     raise CommandError(
-        f"{name}{f' {version}' if version else ''} is not served; served is: {served}. See `statehouse status`."
+        f"{name}{f' {version}' if version else ''} is not served; served is: {served}."
+        f"{did_you_mean(name, (row['name'] for row in status['models']))} See `statehouse status`."
     )
 
 
 def told(settings: VersionSettings) -> str:
-    """Return settings as people read them: ``8 (1 ms), 2 workers × 1 thread, freeze``."""
-    lanes = " / ".join(lane.told() for lane in settings.lanes)
-    workers = f"{settings.total_workers} worker{'s' if settings.total_workers > 1 else ''}"
-    threads = f"{settings.threads} thread{'s' if settings.threads > 1 else ''}"
-    return ", ".join([lanes, f"{workers} × {threads}", *settings.optimizations])
+    """Return settings as people read them: ``batches up to 8, 2 workers × 1 thread, freeze``."""
+    batches, workers = f"batches up to {settings.batch_size}", settings.workers_told
+    return ", ".join([batches, f"{workers} × {settings.threads_told}", *settings.optimizations])
 
 
 def _warm_up(plan: LoadPlan, seconds: float) -> LoadPlan:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scripts.deployment import VersionSettings
+from statehouse.scripts.deployment.file import VersionSettings
 
 MIN_GAIN = 1.05  # settings that gain less are not worth a change
 STABLE_DEVIATION = 0.025  # of the median; so they lie within 5 % of each other
@@ -94,7 +94,7 @@ class Goal:
 
 def cost(settings: VersionSettings) -> tuple[int, int]:
     """Return what settings take of a machine: processes, and threads of them all."""
-    return settings.total_workers, settings.total_workers * settings.threads
+    return settings.workers, settings.workers * settings.threads
 
 
 def is_stable(scores: Sequence[float]) -> bool:

@@ -6,12 +6,12 @@ import math
 from html import escape
 from pathlib import Path
 
-from scripts.errors import CommandError
-from scripts.load_test.arrivals import ClosedLoop
-from scripts.svg import Axis, circle, element, line, round_up, text
-from scripts.tuning.bench import told
-from scripts.tuning.choice import Figures, Measured
-from scripts.tuning.result import TuneResult
+from statehouse.scripts.charts.svg import Axis, circle, element, line, round_up, text
+from statehouse.scripts.errors import CommandError
+from statehouse.scripts.load_test.arrivals import ClosedLoop
+from statehouse.scripts.tuning.bench import told
+from statehouse.scripts.tuning.choice import Figures, Measured
+from statehouse.scripts.tuning.result import TuneResult
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 420, 320, 62, 50, 30, 48  # of a panel, in pixels
 PANELS_BESIDE, LEAST_WIDTH, LEGEND_HEIGHT = 3, 680, 50

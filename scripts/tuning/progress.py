@@ -6,13 +6,13 @@ from types import TracebackType
 from typing import Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
 
-from scripts.steps import Step
-from scripts.terminal import console
-from scripts.terminal.console import seconds_text
-from scripts.tuning.bench import told
-from scripts.tuning.choice import Goal, Measured
+from statehouse.scripts.progress import Step
+from statehouse.scripts.terminal import console
+from statehouse.scripts.terminal.console import seconds_text
+from statehouse.scripts.terminal.escaping import Text
+from statehouse.scripts.tuning.bench import told
+from statehouse.scripts.tuning.choice import Goal, Measured
 
 
 class TuneProgress:
@@ -21,7 +21,8 @@ class TuneProgress:
     def __init__(self, *, shown: bool) -> None:
         self._shown = shown
         self._bar = Progress(
-            BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"),
+            BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
             console=console.err, transient=True, disable=not (shown and console.err.is_terminal),
         )  # fmt: skip
         self._task = self._bar.add_task("starting", total=None)
@@ -42,7 +43,7 @@ class TuneProgress:
     def note(self, text: str) -> None:
         """Leave a line that stays."""
         if self._shown:
-            console.say(Text.assemble(("  · ", "dim"), text), console.err)
+            console.say_message(("  · ", "dim"), text, console.err)
 
     def tried(self, measured: Measured, goal: Goal) -> None:
         """Say what a candidate was like."""
@@ -51,9 +52,8 @@ class TuneProgress:
         if not self._shown:
             return
         if measured.problem is not None:
-            console.say(
-                Text.assemble(("  ✗ ", "red"), f"{told(measured.settings)}: {measured.problem}"), console.err
-            )
+            problem = f"{told(measured.settings)}: {measured.problem}"
+            console.say_message(("  ✗ ", "red"), problem, console.err)
             return
         line = Text.assemble(("  ✓ ", "green"), told(measured.settings), (f"  {_figures(measured)}", "dim"))
         if not goal.score(measured.figures):

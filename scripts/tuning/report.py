@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 
-from rich.text import Text
-
-from scripts.load_test.arrivals import ClosedLoop, OpenLoop
-from scripts.terminal.console import out, say, seconds_text, width_of
-from scripts.terminal.tables import Column, table_lines
-from scripts.tuning.bench import told
-from scripts.tuning.choice import MIN_GAIN, Measured
-from scripts.tuning.result import TuneResult
+from statehouse.scripts.load_test.arrivals import ClosedLoop, OpenLoop
+from statehouse.scripts.terminal.console import out, say, seconds_text, width_of
+from statehouse.scripts.terminal.escaping import Text
+from statehouse.scripts.terminal.tables import Column, table_lines
+from statehouse.scripts.tuning.bench import told
+from statehouse.scripts.tuning.choice import MIN_GAIN, Measured
+from statehouse.scripts.tuning.result import TuneResult
 
 
 def print_result(result: TuneResult) -> None:
@@ -28,7 +27,11 @@ def print_result(result: TuneResult) -> None:
     limit = f"P99 limit: {seconds_text(result.limit_seconds)}{of}"
     if result.goal.p99_limit_seconds is None:
         limit += "; twice the lowest, as no --p99-ms was given"
-    say(Text(f"{limit}. Medians of the rounds; WORKERS: all lanes' × threads", style="dim"))
+    say(
+        Text(
+            f"{limit}. Medians of the rounds; BATCH: the most requests of one; WORKERS × threads", style="dim"
+        )
+    )
     say(_verdict(result))
     if result.bottleneck:
         say(
@@ -55,7 +58,7 @@ def _columns(result: TuneResult) -> list[Column]:
         for load in result.loads
     ]
     return [
-        *(Column("BATCHES"), Column("WORKERS")),
+        *(Column("BATCH", True), Column("WORKERS")),
         *rates,
         *(
             Column("P50", True, dispensable=2),
@@ -69,8 +72,8 @@ def _columns(result: TuneResult) -> list[Column]:
 def _row(result: TuneResult, measured: Measured) -> list[str | Text]:
     settings = measured.settings
     head: list[str | Text] = [
-        " / ".join(lane.told() for lane in settings.lanes),
-        ", ".join([f"{settings.total_workers} × {settings.threads}", *settings.optimizations]),
+        str(settings.batch_size),
+        ", ".join([f"{settings.workers} × {settings.threads}", *settings.optimizations]),
     ]
     mark = _mark(result, measured)
     if measured.problem is not None:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scripts.load_test.arrivals import ClosedLoop, OpenLoop
-from scripts.tuning.choice import MIN_GAIN, Goal, Measured
+from statehouse.scripts.load_test.arrivals import ClosedLoop, OpenLoop
+from statehouse.scripts.tuning.choice import MIN_GAIN, Goal, Measured
 
 
 @dataclass(frozen=True)

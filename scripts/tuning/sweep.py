@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from handlers.settings import Optimization
-from scripts.deployment import VersionSettings
-from scripts.tuning.candidates import (
+from statehouse.handlers.worker.settings import Optimization
+from statehouse.scripts.deployment.file import VersionSettings
+from statehouse.scripts.tuning.candidates import (
     BATCH_SIZES,
-    DELAYS_MS,
     IN_BFLOAT16,
     OPTIMIZATIONS,
-    lane_sets,
-    single_lanes,
-    with_delays,
+    with_batch_sizes,
     with_optimizations,
     with_workers,
 )
-from scripts.tuning.choice import LEVEL, Goal, Measured
+from statehouse.scripts.tuning.choice import Goal, Measured
 
 Measure = Callable[[VersionSettings], Measured]
 
@@ -30,7 +27,6 @@ class Space:
     cores: int
     connections: tuple[int, ...] = ()
     batch_sizes: tuple[int, ...] = BATCH_SIZES
-    delays_ms: tuple[int, ...] = DELAYS_MS
     bfloat16: bool = False  # whether answers may be of that precision
 
 
@@ -49,19 +45,24 @@ class Sweep:
     def run(self, present: VersionSettings) -> list[Measured]:
         """Try the present settings and all that the space allows; return what was found, in order."""
         space = self._space
-        lanes = single_lanes(space.batch_sizes, present, most_in_flight=max(space.connections, default=None))
-        self._try([present, VersionSettings()], later=len(lanes))
-        singles = self._try(lanes)
-        best = self._best(singles)
-        singles += self._try(with_delays(best, space.delays_ms))
-        best = self._best(singles)
-        best = self._best([*singles, *self._try(with_workers(best, space.cores))])
-        optimized = self._try_optimizations(best, OPTIMIZATIONS)
-        optimized += self._try_optimizations(best, IN_BFLOAT16) if space.bfloat16 else []
-        best = self._best([self.found[best], *optimized])
-        if len(space.connections) > 1:
-            self._try(lane_sets(self._best_sizes(singles), best))
+        # One worker first, with the module as it is at present: what batches give shows best there.
+        one = VersionSettings(threads=present.threads, optimizations=present.optimizations)
+        sizes = self._with_batch_sizes(one)
+        self._try([present, VersionSettings()], later=len(sizes))
+        tried = self._try(sizes)
+        tried += self._try(with_workers(self._best(tried), space.cores))
+        # With several workers at work, each has fewer requests waiting.
+        tried += self._try(self._with_batch_sizes(self._best(tried)))
+        best = self._best(tried)
+        self._try_optimizations(best, OPTIMIZATIONS)
+        if space.bfloat16:
+            self._try_optimizations(best, IN_BFLOAT16)
         return list(self.found.values())
+
+    def _with_batch_sizes(self, settings: VersionSettings) -> list[VersionSettings]:
+        space = self._space
+        most_in_flight = max(space.connections, default=None)
+        return with_batch_sizes(settings, space.batch_sizes, most_in_flight=most_in_flight)
 
     def _try(self, candidates: Iterable[VersionSettings], *, later: int = 0) -> list[Measured]:
         candidates = list(candidates)
@@ -84,21 +85,5 @@ class Sweep:
 
     def _best(self, tried: Sequence[Measured]) -> VersionSettings:
         chosen = self._goal.choose(tried)
-        # None is within the limit yet: more workers or lanes may be.
+        # None is within the limit yet: more workers may be.
         return (chosen or max(tried, key=lambda each: self._goal.score(each.figures))).settings
-
-    def _best_sizes(self, singles: Sequence[Measured]) -> dict[int, int]:
-        """Return which batch size is best for each number of connections, of equals the smallest."""
-        sound = [each for each in singles if each.figures]
-        sizes: dict[int, int] = {}
-        for index, connections in enumerate(self._space.connections):
-            enough = LEVEL * max((each.figures[index].requests_per_second for each in sound), default=0)
-            sizes[connections] = min(
-                (
-                    each.settings.lanes[0].batch_size
-                    for each in sound
-                    if each.figures[index].requests_per_second >= enough
-                ),
-                default=1,
-            )
-        return sizes

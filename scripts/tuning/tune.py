@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.available_cores import available_cores
-from scripts.control import ControlClient
-from scripts.deployment import VersionSettings
-from scripts.errors import CommandError
-from scripts.load_test.arrivals import ClosedLoop, OpenLoop
-from scripts.load_test.target import plan_for
-from scripts.names import check_name
-from scripts.tuning.bench import Bench, default_row
-from scripts.tuning.candidates import BATCH_SIZES, CONNECTIONS, DELAYS_MS
-from scripts.tuning.choice import Goal, Measured
-from scripts.tuning.progress import TuneProgress
-from scripts.tuning.result import SecondRun, TuneResult
-from scripts.tuning.sweep import Space, Sweep
+from statehouse.scripts.control.client import ControlClient
+from statehouse.scripts.deployment.file import VersionSettings
+from statehouse.scripts.errors import CommandError
+from statehouse.scripts.load_test.arrivals import ClosedLoop, OpenLoop
+from statehouse.scripts.load_test.target import plan_for
+from statehouse.scripts.machine import available_cores
+from statehouse.scripts.store.names import check_name
+from statehouse.scripts.tuning.bench import Bench, default_row
+from statehouse.scripts.tuning.candidates import BATCH_SIZES, CONNECTIONS
+from statehouse.scripts.tuning.choice import Goal, Measured
+from statehouse.scripts.tuning.progress import TuneProgress
+from statehouse.scripts.tuning.result import SecondRun, TuneResult
+from statehouse.scripts.tuning.sweep import Space, Sweep
 
 TIMEOUT_SECONDS = 10.0
 
@@ -36,7 +36,6 @@ class TuneOptions:
     dry_run: bool = False
     inputs: tuple[str, ...] = ()
     batch_sizes: tuple[int, ...] = BATCH_SIZES
-    delays_ms: tuple[int, ...] = DELAYS_MS
     bfloat16: bool = False
 
     @property
@@ -51,7 +50,7 @@ class TuneOptions:
     def space(self) -> Space:
         """What may be tried on this machine."""
         connections = tuple(load.connections for load in self.loads if isinstance(load, ClosedLoop))
-        return Space(available_cores(), connections, self.batch_sizes, self.delays_ms, self.bfloat16)
+        return Space(available_cores(), connections, self.batch_sizes, self.bfloat16)
 
 
 def tune(name: str, options: TuneOptions, *, deployment_file: Path, shown: bool) -> TuneResult:

@@ -1,12 +1,14 @@
-"""Version folders as publish makes them, but of any bytes; and checkpoints small enough to publish often."""
+"""Version folders as publish makes them, but of any bytes; small checkpoints; applications asked without a server."""
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from starlette.types import ASGIApp
+from tests.scripts.asked import Asked
 
-from scripts.manifest import BuiltBy, FileRecord, GoldenRecord, VersionManifest
+from statehouse.scripts.store.manifest import BuiltBy, FileRecord, GoldenRecord, VersionManifest
 
 MakeVersion = Callable[..., Path]
 SaveNet = Callable[..., Path]
@@ -72,11 +74,16 @@ def save_net(tmp_path: Path) -> SaveNet:
     return save
 
 
+@pytest.fixture
+def ask() -> Callable[[ASGIApp], Asked]:
+    return Asked
+
+
 def save_small_net(file: Path, *, seed: int = 0, **fields: object) -> Path:
     # Here, because the tests that need no torch share this file.
     import torch
 
-    from models import TensorTask, build_model, save_checkpoint
+    from statehouse.models import TensorTask, build_model, save_checkpoint
 
     torch.manual_seed(seed)
     net = build_model("simple_net", SIMPLE_NET)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.scripts.conftest import SaveNet
 from typer.main import get_command
 
-from scripts.cli import app
-from tests.scripts.conftest import SaveNet
+from statehouse.scripts.cli import app
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "statehouse"
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]

@@ -1,6 +1,6 @@
 import pytest
 
-from scripts.durable import write_durably
+from statehouse.scripts.durable import write_durably
 
 
 def test_replaces_the_content(tmp_path):

@@ -4,9 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from scripts.deployment import read_deployment
-from scripts.errors import ArgumentError, VersionFolderError
-from scripts.serve import _manifest_of, deployment_to_serve
+from statehouse.scripts.deployment.file import read_deployment
+from statehouse.scripts.errors import ArgumentError, VersionFolderError
+from statehouse.scripts.serve import _manifest_of, deployment_to_serve
 
 
 def test_a_deployment_is_made_of_another_store(tmp_path, make_version, store_folder):

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from scripts.validation import dotted, problems_of
+from statehouse.scripts.validation import dotted, problems_of
 
 
 class Example(BaseModel):

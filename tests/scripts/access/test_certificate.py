@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
-
-from scripts.access.certificate import Certificate
-from scripts.errors import CertificateError
 from tests.certificates import make_certificate
+
+from statehouse.scripts.access.certificate import Certificate
+from statehouse.scripts.errors import CertificateError
 
 
 @pytest.fixture

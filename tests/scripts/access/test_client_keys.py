@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.access.client_keys import PREFIX, ClientKeys, Limits, sha256_of
-from scripts.errors import ClientKeysError
-from scripts.front import CONCURRENCY, KEYS, RATES, READERS
+from statehouse.scripts.access.client_keys import PREFIX, ClientKeys, ClientLimits, sha256_of
+from statehouse.scripts.errors import ClientKeysError
+from statehouse.scripts.servers.haproxy import CONCURRENCY, KEYS, RATES, READERS
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_key_is_256_random_bits_and_kept_nowhere(file: Path) -> None:
     keys = ClientKeys(file)
-    made = {keys.add(f"client-{number}", Limits()) for number in range(50)}
+    made = {keys.add(f"client-{number}", ClientLimits()) for number in range(50)}
     assert len(made) == 50
     for key in made:
         assert key.startswith(PREFIX)
@@ -26,7 +26,7 @@ def test_a_key_is_256_random_bits_and_kept_nowhere(file: Path) -> None:
 
 def test_what_was_written_is_read_again(file: Path) -> None:
     keys = ClientKeys(file)
-    keys.add("shop", Limits(requests_per_second=7, concurrent_requests=3, metrics=True))
+    keys.add("shop", ClientLimits(requests_per_second=7, concurrent_requests=3, metrics=True))
     keys.rotate("shop", keep_seconds=60)
     assert ClientKeys(file).clients == keys.clients
     assert ClientKeys(file).maps() == keys.maps()
@@ -34,7 +34,7 @@ def test_what_was_written_is_read_again(file: Path) -> None:
 
 def test_the_maps_of_the_front(file: Path) -> None:
     keys = ClientKeys(file)
-    first = keys.add("shop", Limits(requests_per_second=7, metrics=True))
+    first = keys.add("shop", ClientLimits(requests_per_second=7, metrics=True))
     second = keys.rotate("shop", keep_seconds=60)
     maps = keys.maps()
     assert maps[KEYS][sha256_of(second)] == "shop"
@@ -45,7 +45,7 @@ def test_the_maps_of_the_front(file: Path) -> None:
 
 def test_rotating_again_gives_an_old_key_no_longer_life(file: Path) -> None:
     keys = ClientKeys(file)
-    first = keys.add("shop", Limits())
+    first = keys.add("shop", ClientLimits())
     keys.rotate("shop", keep_seconds=60)
     until = keys.maps()[KEYS][sha256_of(first)]
     keys.rotate("shop", keep_seconds=6000)
@@ -56,25 +56,25 @@ def test_rotating_again_gives_an_old_key_no_longer_life(file: Path) -> None:
 
 def test_limits_change_and_keys_stay(file: Path) -> None:
     keys = ClientKeys(file)
-    keys.add("shop", Limits(requests_per_second=7))
+    keys.add("shop", ClientLimits(requests_per_second=7))
     before = keys.maps()[KEYS]
     keys.limit("shop", {"concurrent_requests": 2})
     assert keys.maps()[KEYS] == before
-    assert keys.clients["shop"].limits == Limits(requests_per_second=7, concurrent_requests=2)
+    assert keys.clients["shop"].limits == ClientLimits(requests_per_second=7, concurrent_requests=2)
 
 
 def test_who_is_revoked_is_gone(file: Path) -> None:
     keys = ClientKeys(file)
-    keys.add("shop", Limits())
+    keys.add("shop", ClientLimits())
     keys.revoke("shop")
     assert not any(ClientKeys(file).maps().values())
 
 
 def test_mistakes_are_told(file: Path) -> None:
     keys = ClientKeys(file)
-    keys.add("shop", Limits())
+    keys.add("shop", ClientLimits())
     with pytest.raises(ClientKeysError, match="statehouse key rotate shop"):
-        keys.add("shop", Limits())
+        keys.add("shop", ClientLimits())
     for change in (
         keys.revoke,
         lambda name: keys.rotate(name, keep_seconds=1),
@@ -85,7 +85,7 @@ def test_mistakes_are_told(file: Path) -> None:
 
 
 def test_a_file_that_others_may_read_or_that_is_broken_is_refused(file: Path) -> None:
-    ClientKeys(file).add("shop", Limits())
+    ClientKeys(file).add("shop", ClientLimits())
     file.chmod(0o640)
     with pytest.raises(ClientKeysError, match="chmod 600"):
         ClientKeys(file)
@@ -98,5 +98,5 @@ def test_a_file_that_others_may_read_or_that_is_broken_is_refused(file: Path) ->
 def test_a_file_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     keys = ClientKeys(tmp_path / "gone" / "deployment.keys.json")
     with pytest.raises(ClientKeysError, match="Nothing was changed"):
-        keys.add("shop", Limits())
+        keys.add("shop", ClientLimits())
     assert not keys.clients

@@ -68,16 +68,13 @@ def test_what_cannot_be_read_completes_nothing_and_says_nothing(completed: Compl
 
 
 def test_built_in_architectures_are_modules_called_like_them() -> None:
-    import models.architectures
-    import models.libraries
-    from models.architecture import get_architecture, list_architectures
-    from scripts.commands.completion import architectures
+    from statehouse.models import architectures, libraries
+    from statehouse.models.architecture import get_architecture, list_architectures
+    from statehouse.scripts.commands.completion import architectures as completed
 
     built_in = [
         name
         for name in list_architectures()
-        if get_architecture(name).builder.__module__.startswith(models.architectures.__name__)
+        if get_architecture(name).builder.__module__.startswith(architectures.__name__)
     ]
-    assert architectures(None, "") == sorted(
-        [*built_in, *(f"{library}:" for library in models.libraries.LIBRARIES)]
-    )
+    assert completed(None, "") == sorted([*built_in, *(f"{library}:" for library in libraries.LIBRARIES)])

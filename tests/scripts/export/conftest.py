@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.store import LocalStore, ModelStore
+from statehouse.scripts.store import LocalStore, ModelStore
 
 IMAGE = {"in_channels": 3, "height": 8, "width": 8, "num_classes": 3, "channels": [4], "dropout": 0.5}
 TABLE = {"input_size": 3, "hidden_sizes": [5], "output_size": 1, "normalisation": "batch"}
@@ -42,7 +42,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
     of texts colours (their classes), places (their tokens') and vectors."""
     import torch
 
-    from models import (
+    from statehouse.models import (
         CategoricalFeature,
         EmbeddingTask,
         Example,
@@ -57,7 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
         register_architecture,
         save_checkpoint,
     )
-    from scripts.publish import publish
+    from statehouse.scripts.publishing.publish import publish
 
     @register_architecture("halving_segmenter")
     class HalvingSegmenter(torch.nn.Module):

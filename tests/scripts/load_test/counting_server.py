@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from scripts.load_test import Body, ClosedLoop, LoadPlan, OpenLoop
-from scripts.load_test.precise_loop import precise_loop
+from tests.scripts.load_test.still_loop import StillLoop
+
+from statehouse.scripts.load_test import Body, ClosedLoop, LoadPlan, OpenLoop
+from statehouse.scripts.load_test.precise_loop import precise_loop
 
 
 @dataclass
@@ -62,6 +64,7 @@ class CountingServer:
         for task in self._serving:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
+        await asyncio.sleep(0)  # closed connections are let go of in the loop's next turn
 
     def plan(self, arrivals: OpenLoop | ClosedLoop, **fields: Any) -> LoadPlan:
         url = f"http://127.0.0.1:{self.port}/predictions/digits"
@@ -97,5 +100,12 @@ class CountingServer:
 
 
 def run_async(coroutine: Coroutine[Any, Any, None]) -> None:
+    """In real time: where processes or threads take part."""
     with asyncio.Runner(loop_factory=precise_loop) as runner:
+        runner.run(coroutine)
+
+
+def run_still(coroutine: Coroutine[Any, Any, None]) -> None:
+    """In a time that stands while anything is to be done: a second is one however busy the machine is."""
+    with asyncio.Runner(loop_factory=StillLoop) as runner:
         runner.run(coroutine)

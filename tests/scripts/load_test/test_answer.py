@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scripts.load_test.answer import MAX_HEAD_BYTES, Answer, AnswerReader
-from scripts.load_test.errors import AnswerSyntaxError
+from statehouse.scripts.load_test.answer import MAX_HEAD_BYTES, Answer, AnswerReader
+from statehouse.scripts.load_test.errors import AnswerSyntaxError
 
 PLAIN = b"HTTP/1.1 200 OK\r\nX-Model-Version: 1.0\r\nContent-Length: 11\r\n\r\nhello\r\n\r\nyo"
 CHUNKED = (

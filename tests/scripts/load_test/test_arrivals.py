@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.errors import ArgumentError
-from scripts.load_test import OpenLoop, Poisson, Ramp
-from scripts.load_test.arrivals import Share
-from scripts.load_test.schedule import read_schedule
+from statehouse.scripts.errors import ArgumentError
+from statehouse.scripts.load_test import OpenLoop, Poisson, Ramp
+from statehouse.scripts.load_test.arrivals import Share
+from statehouse.scripts.load_test.schedule import read_schedule
 
 
 def test_poisson_arrivals_are_exactly_as_many_and_at_random() -> None:

@@ -5,11 +5,18 @@ import random
 from collections.abc import Callable
 
 import pytest
+from tests.scripts.load_test.counting_server import CountingServer, Exchange, run_still
 
-from scripts.load_test import OpenLoop, run_load
-from scripts.load_test.capacity import CONFIRMING_ROUNDS, RESOLUTION, Trial, find_capacity, judge
-from scripts.load_test.histogram import Latency
-from tests.scripts.load_test.counting_server import CountingServer, Exchange, run_async
+from statehouse.scripts.load_test import OpenLoop, run_load
+from statehouse.scripts.load_test.capacity import (
+    CONFIRMING_ROUNDS,
+    RESOLUTION,
+    SearchInterrupted,
+    Trial,
+    find_capacity,
+    judge,
+)
+from statehouse.scripts.load_test.histogram import Latency
 
 LATENCY = Latency(1, 0.01, 0.01, 0.01, 0.01, 0.01)
 
@@ -55,6 +62,19 @@ def test_a_server_that_keeps_no_rate_has_no_capacity() -> None:
     assert found.to_plain()["capacity_per_second"] is None
 
 
+def test_a_search_that_is_interrupted_tells_what_had_held() -> None:
+    rounds = [server_of(250)] * 3
+
+    def measure(rate: float) -> Trial:
+        if not rounds:
+            raise SearchInterrupted
+        return rounds.pop()(rate)
+
+    found = find_capacity(measure, 0.05, 100)
+    assert (found.rate_per_second, found.interrupted, len(found.trials)) == (200, True, 3)
+    assert find_capacity(measure, 0.05, 100).rate_per_second is None
+
+
 def test_the_generator_is_named_when_it_ended_the_search() -> None:
     def measure(rate: float) -> Trial:
         good = rate <= 400
@@ -79,4 +99,4 @@ def test_a_round_is_judged_by_failures_and_by_p99_to_its_end() -> None:
             assert judge(growing, 10).holds
             assert judge(growing, 0.5).problem == "p99 is over the limit"
 
-    run_async(scenario())
+    run_still(scenario())

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
-
-from models.errors import StatehouseError
-from scripts.cli import app
-from scripts.control import ControlClient
 from tests.e2e.server import STATEHOUSE, Server
 from tests.scripts.conftest import save_small_net
+from typer.testing import CliRunner
+
+from statehouse.models.errors import StatehouseError
+from statehouse.scripts.cli import app
+from statehouse.scripts.control.client import ControlClient
 
 
 @pytest.fixture(scope="module")
@@ -206,15 +206,30 @@ def test_wrong_usage_is_told_before_a_server_is_asked(options: tuple[str, ...], 
 
 def test_the_locust_file_sends_the_same_inputs(server: Server) -> None:
     locust = Path(STATEHOUSE).with_name("locust")
-    file = Path(__file__).parents[3] / "examples" / "locustfile.py"
+    locustfile = Path(__file__).parents[3] / "examples" / "locustfile.py"
     stats = server.folder / "locust"
-    run = [locust, "-f", file, "--headless", "-u", "2", "-r", "2", "-t", "3s", "--csv", stats, "--skip-log"]
+    run = [
+        locust,
+        "-f",
+        locustfile,
+        "--headless",
+        "-u",
+        "2",
+        "-r",
+        "2",
+        "-t",
+        "3s",
+        "--csv",
+        stats,
+        "--skip-log",
+    ]
     environment = server.environment() | {"STATEHOUSE_NAME": "net"}
     done = subprocess.run(
         run, cwd=server.folder, env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    rows = list(csv.DictReader((server.folder / "locust_stats.csv").open()))
+    with (server.folder / "locust_stats.csv").open() as file:
+        rows = list(csv.DictReader(file))
     [total] = [row for row in rows if row["Name"] == "Aggregated"]
     assert int(total["Request Count"]) > 0
     assert int(total["Failure Count"]) == 0
@@ -234,9 +249,9 @@ def assert_interrupted_load_tells_what_it_found(server: Server) -> None:
         time.sleep(0.1)
     load.send_signal(signal.SIGINT)
     found = json.loads(load.communicate(timeout=240)[0])
+    assert load.returncode == 130
     assert found["interrupted"]
-    assert found["answered"] > 0
-    assert found["planned"] == 30_000 == found["answered"] + found["unsent"]
+    assert 0 < found["answered"] == found["planned"] < 30_000
 
 
 def answered_by(server: Server) -> int:

@@ -4,11 +4,11 @@ import asyncio
 import random
 
 import pytest
+from tests.scripts.load_test.counting_server import CountingServer, Exchange, run_still
 
-from scripts.load_test import ClosedLoop, LoadResult, run_load
-from scripts.load_test.compare import Comparison, _ratio, order_of
-from scripts.load_test.fail_if import parse_conditions
-from tests.scripts.load_test.counting_server import CountingServer, Exchange, run_async
+from statehouse.scripts.load_test import ClosedLoop, LoadResult, run_load
+from statehouse.scripts.load_test.compare import Comparison, _ratio, order_of
+from statehouse.scripts.load_test.fail_if import parse_conditions
 
 
 def test_each_goes_first_in_every_other_pair() -> None:
@@ -52,7 +52,7 @@ def comparison() -> Comparison:
                 server = (base, other)[which]
                 sides[which].append(await run_load(server.plan(ClosedLoop(2, 0.6))))
 
-    run_async(scenario())
+    run_still(scenario())
     return Comparison("1.0", "1.1", tuple(sides[0]), tuple(sides[1]))
 
 

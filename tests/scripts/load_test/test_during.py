@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-
-from scripts.errors import ArgumentError
-from scripts.load_test import LoadResult, OpenLoop, run_load
-from scripts.load_test.during import DuringCommand
-from scripts.load_test.progress import LoadProgress
 from tests.scripts.load_test.counting_server import CountingServer, run_async
+
+from statehouse.scripts.errors import ArgumentError
+from statehouse.scripts.load_test import LoadResult, OpenLoop, run_load
+from statehouse.scripts.load_test.during import DuringCommand
+from statehouse.scripts.load_test.progress import LoadProgress
 
 
 @pytest.fixture(scope="module")

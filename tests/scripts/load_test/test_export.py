@@ -4,12 +4,12 @@ import csv
 from pathlib import Path
 
 import pytest
-
-from scripts.errors import CommandError
-from scripts.load_test import LoadResult, OpenLoop, Poisson, run_load
-from scripts.load_test.export import COLUMNS, write_requests
-from scripts.load_test.schedule import read_schedule
 from tests.scripts.load_test.counting_server import CountingServer, Exchange, run_async
+
+from statehouse.scripts.errors import CommandError
+from statehouse.scripts.load_test import LoadResult, OpenLoop, Poisson, run_load
+from statehouse.scripts.load_test.export import COLUMNS, write_requests
+from statehouse.scripts.load_test.schedule import read_schedule
 
 
 def test_a_line_for_each_request_in_the_order_in_which_they_were_due(tmp_path: Path) -> None:
@@ -28,7 +28,8 @@ def test_a_line_for_each_request_in_the_order_in_which_they_were_due(tmp_path: P
     run_async(scenario())
     file = tmp_path / "load.csv"
     write_requests(file, found[0])
-    rows = list(csv.DictReader(file.open()))
+    with file.open() as lines:
+        rows = list(csv.DictReader(lines))
     assert tuple(rows[0]) == COLUMNS
     assert len(rows) == 30
     due = [float(row["due_seconds"]) for row in rows]
@@ -46,7 +47,7 @@ def test_a_line_for_each_request_in_the_order_in_which_they_were_due(tmp_path: P
 
 
 def test_a_file_that_cannot_be_written_says_so(tmp_path: Path) -> None:
-    from scripts.load_test.export import write_lines
+    from statehouse.scripts.load_test.export import write_lines
 
     with pytest.raises(CommandError, match=r"--csv .* cannot be written: Is a directory"):
         write_lines(tmp_path, ("a",), [])

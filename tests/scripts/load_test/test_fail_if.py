@@ -3,20 +3,20 @@
 import asyncio
 
 import pytest
+from tests.scripts.load_test.counting_server import CountingServer, Exchange, run_still
 
-from scripts.load_test import LoadResult, OpenLoop, run_load
-from scripts.load_test.errors import FailIfError
-from scripts.load_test.fail_if import parse_conditions
-from tests.scripts.load_test.counting_server import CountingServer, Exchange, run_async
+from statehouse.scripts.load_test import LoadResult, OpenLoop, run_load
+from statehouse.scripts.load_test.errors import FailIfError
+from statehouse.scripts.load_test.fail_if import parse_conditions
 
 
 @pytest.fixture(scope="module")
 def result() -> LoadResult:
-    """40 requests: one is never answered, one gets a 500, all take 20 ms at least."""
+    """40 requests: one is never answered, one gets a 500, all take 25 ms at least."""
     found: list[LoadResult] = []
 
     async def behave(exchange: Exchange) -> None:
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.025)
         if exchange.index == 10:
             await asyncio.sleep(60)
         exchange.answer(500 if exchange.index == 20 else 200)
@@ -25,7 +25,7 @@ def result() -> LoadResult:
         async with CountingServer(behave) as server:
             found.append(await run_load(server.plan(OpenLoop(100, 0.4), timeout_seconds=4)))
 
-    run_async(scenario())
+    run_still(scenario())
     return found[0]
 
 
@@ -60,7 +60,7 @@ def test_a_server_that_answers_nothing_is_not_quick() -> None:
             plan = server.plan(OpenLoop(50, 0.1))
         found.append(await run_load(plan))
 
-    run_async(scenario())
+    run_still(scenario())
     [condition] = parse_conditions(["p99 > 50ms"])
     assert condition.failure(found[0]) == "p99 > 50ms: nothing was answered"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from scripts.load_test.histogram import DurationHistogram, latency_of
+from statehouse.scripts.load_test.histogram import DurationHistogram, latency_of
 
 
 def test_percentiles_are_within_a_thousandth_and_the_maximum_is_exact() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from handlers.golden import read_golden
-from scripts.errors import ArgumentError
-from scripts.load_test.inputs import read_inputs
+from statehouse.handlers.golden import read_golden
+from statehouse.scripts.errors import ArgumentError
+from statehouse.scripts.load_test.inputs import read_inputs
 
 
 @pytest.fixture

@@ -7,48 +7,24 @@ may keep an answer from the generator for a while, so that what is told may be m
 
 import asyncio
 import random
-import selectors
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
-
-from scripts.load_test import Body, LoadResult, OpenLoop, Poisson, run_load
-from scripts.load_test.arrivals import Constant
-from scripts.load_test.precise_loop import precise_loop
-from scripts.load_test.summary import longest_gap
 from tests.scripts.load_test.counting_server import CountingServer, Exchange
+from tests.scripts.load_test.still_loop import StillLoop
+
+from statehouse.scripts.load_test import Body, LoadResult, OpenLoop, Poisson, run_load
+from statehouse.scripts.load_test.arrivals import Constant
+from statehouse.scripts.load_test.precise_loop import precise_loop
+from statehouse.scripts.load_test.summary import longest_gap
 
 RATE, SECONDS = 100, 6
 STALL_SECONDS = 2.0
 STALL_AT = 200  # the request that meets it first
 WITHIN = 0.02
 ROUNDED = 0.002  # three digits
-ARRIVAL_SECONDS = 0.001  # of real time: what was written has arrived by then, but for rare ones
-
-
-class StillLoop(asyncio.SelectorEventLoop):
-    """Real sockets, but a clock of its own: it stands while something happens, and jumps to what is due next."""
-
-    def __init__(self) -> None:
-        self._now = 1000.0
-        selector = selectors.EpollSelector()
-        super().__init__(selector)
-        select = selector.select
-
-        def select_or_jump(timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-            if timeout is None or timeout <= 0:
-                return select(timeout)
-            found = select(ARRIVAL_SECONDS)
-            if not found:
-                self._now += timeout
-            return found
-
-        selector.select = select_or_jump  # type: ignore[method-assign]
-
-    def time(self) -> float:
-        return self._now
 
 
 @dataclass
@@ -120,7 +96,7 @@ def test_percentiles_are_the_truth_and_the_stall_is_fully_visible(pattern: Const
     stalled = server.stalled_until - STALL_SECONDS - result.started_monotonic_seconds
     due_in_it = [offset for offset in offsets if stalled <= offset < stalled + STALL_SECONDS]
     assert len(due_in_it) == pytest.approx(RATE * STALL_SECONDS, rel=0.2)
-    waited = result.samples.seconds[np.isin(result.samples.due.round(6), np.array(due_in_it).round(6))]
+    waited = result.records.seconds[np.isin(result.records.due.round(6), np.array(due_in_it).round(6))]
     assert len(waited) == len(due_in_it)
     expected = [stalled + STALL_SECONDS - offset for offset in due_in_it]
     assert all(

@@ -1,8 +1,8 @@
 """Before, during and after: every request is in one phase, by when it was due."""
 
-from scripts.load_test.answer import Answer
-from scripts.load_test.phases import ALL, phases_of
-from scripts.load_test.recorder import Recorder
+from statehouse.scripts.load_test.answer import Answer
+from statehouse.scripts.load_test.phases import ALL, phases_of
+from statehouse.scripts.load_test.recorder import Recorder
 
 
 def test_each_version_is_told_in_each_phase_that_it_answered_in() -> None:
@@ -15,7 +15,7 @@ def test_each_version_is_told_in_each_phase_that_it_answered_in() -> None:
         else:
             status = 503 if index == 25 else 200
             recorder.answered(Answer(status, "1.0" if index < 15 else "1.1", True), due, due, due + seconds)
-    phases = {(each.name, each.version): each for each in phases_of(recorder.rows.samples(0.0), 1.0, 2.0)}
+    phases = {(each.name, each.version): each for each in phases_of(recorder.rows.records(0.0), 1.0, 2.0)}
     assert list(phases) == [
         ("before", "1.0"), ("before", ALL),
         ("during", "1.0"), ("during", "1.1"), ("during", ALL),
@@ -37,7 +37,7 @@ def test_each_version_is_told_in_each_phase_that_it_answered_in() -> None:
 def test_a_phase_without_a_request_is_told_as_empty() -> None:
     recorder = Recorder(started=0.0)
     recorder.answered(Answer(200, None, True), 0.0, 0.0, 0.1)
-    phases = phases_of(recorder.rows.samples(0.0), 5.0, 6.0)
+    phases = phases_of(recorder.rows.records(0.0), 5.0, 6.0)
     assert [(each.name, each.version, each.requests) for each in phases] == [
         ("before", None, 1), ("before", ALL, 1), ("during", ALL, 0), ("after", ALL, 0),
     ]  # fmt: skip

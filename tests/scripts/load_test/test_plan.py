@@ -4,10 +4,7 @@ import dataclasses
 
 import pytest
 
-from scripts.duration import parse_duration
-from scripts.errors import ArgumentError
-from scripts.load_test import Body, ClosedLoop, LoadPlan, LoadPlanError, OpenLoop
-from scripts.load_test.target import ArrivalOptions, choose_arrivals
+from statehouse.scripts.load_test import Body, ClosedLoop, LoadPlan, LoadPlanError, OpenLoop
 
 BODIES = (Body(b"[1]", "application/json"), Body(b"\0\0", "application/octet-stream"))
 URL = "http://127.0.0.1:8080/predictions/digits?x=1"
@@ -68,27 +65,3 @@ def test_a_schedule_that_memory_cannot_hold_is_refused() -> None:
         LoadPlan.for_url(URL, BODIES, OpenLoop(1e6, 3600))
     with pytest.raises(LoadPlanError, match="0 requests"):
         LoadPlan.for_url(URL, BODIES, OpenLoop(0.1, 1))
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("10s", 10), ("500ms", 0.5), ("2m", 120), ("1.5 h", 5400)])
-def test_durations_are_read_as_people_write_them(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["10", "", "s", "-1s", "0s", "1d", "1s2", "nan s"])
-def test_other_durations_are_refused_with_what_to_write(text: str) -> None:
-    with pytest.raises(ArgumentError, match="500ms, 10s, 2m"):
-        parse_duration(text)
-
-
-def test_a_load_is_either_open_or_closed() -> None:
-    assert choose_arrivals(ArrivalOptions(1, rate=5)) == OpenLoop(5, 1)
-    assert choose_arrivals(ArrivalOptions(1, connections=5)) == ClosedLoop(5, 1)
-    with pytest.raises(ArgumentError, match="none was given"):
-        choose_arrivals(ArrivalOptions(1))
-    with pytest.raises(ArgumentError, match="--rate and --connections were given"):
-        choose_arrivals(ArrivalOptions(1, rate=5, connections=5))
-    with pytest.raises(ArgumentError, match="go with --rate"):
-        choose_arrivals(ArrivalOptions(1, connections=5, poisson=True))
-    with pytest.raises(ArgumentError, match="do not go together"):
-        choose_arrivals(ArrivalOptions(1, rate=5, poisson=True, ramp_to=9))

@@ -8,11 +8,18 @@ import time
 from dataclasses import replace
 
 import pytest
-
-from scripts.load_test import Body, ClosedLoop, LoadProgress, LoadTargetError, OpenLoop, run_in_processes
-from scripts.load_test.arrivals import OpenEnd
-from scripts.load_test.errors import LoadGeneratorError
 from tests.scripts.load_test.counting_server import CountingServer, Exchange, run_async
+
+from statehouse.scripts.load_test import (
+    Body,
+    ClosedLoop,
+    LoadProgress,
+    LoadTargetError,
+    OpenLoop,
+    run_in_processes,
+)
+from statehouse.scripts.load_test.arrivals import OpenEnd
+from statehouse.scripts.load_test.errors import LoadGeneratorError
 
 
 def test_every_request_is_sent_once_by_one_of_them() -> None:
@@ -32,7 +39,7 @@ def test_every_request_is_sent_once_by_one_of_them() -> None:
         assert len(result.generator.cpu_shares) == 2
         assert result.generator.lateness.count == 90
         assert result.connections_opened == server.connections >= 2
-        assert sorted(round(due * 90) for due in result.samples.due) == list(range(90))
+        assert sorted(round(due * 90) for due in result.records.due) == list(range(90))
         assert told[-1].answered == 90
 
     run_async(scenario())
@@ -68,7 +75,7 @@ def test_an_open_end_repeats_the_schedule_until_it_is_known(processes: int) -> N
             result = await asyncio.to_thread(run_in_processes, plan, processes, follow, open_end)
         assert result.planned == result.answered == len(server.arrived) > 50
         assert result.failed == 0
-        due = sorted(result.samples.due)
+        due = sorted(result.records.due)
         assert [round(each * 50) for each in due] == list(range(len(due)))
         assert open_end.at_monotonic_seconds is not None
         end = open_end.at_monotonic_seconds - result.started_monotonic_seconds

@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-
-from scripts.load_test import ClosedLoop, LoadResult, OpenLoop, run, run_load
-from scripts.load_test.progress import LoadProgress
-from scripts.load_test.report import LiveProgress, print_result
 from tests.scripts.load_test.counting_server import CountingServer, Exchange, run_async
+
+from statehouse.scripts.load_test import ClosedLoop, LoadResult, OpenLoop, run, run_load
+from statehouse.scripts.load_test.progress import LoadProgress
+from statehouse.scripts.load_test.report import LiveProgress, print_result
 
 
 async def swap_with_faults(exchange: Exchange) -> None:

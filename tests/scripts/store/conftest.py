@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from scripts.store.cache import Cache
-from scripts.store.remote import RemoteStore
 from tests.object_store import Proxy, Weed, environment, forget_connections
 from tests.scripts.conftest import MakeVersion
+
+from statehouse.scripts.store.cache import Cache
+from statehouse.scripts.store.remote import RemoteStore
 
 MakeStore = Callable[..., RemoteStore]
 Publish = Callable[..., None]
@@ -78,3 +78,12 @@ def publish_bytes(make_version: MakeVersion) -> Publish:
         shutil.rmtree(mine)
 
     return publish
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    """An empty cache that keeps 1,000 bytes of what nobody uses."""
+    cache = Cache(tmp_path / "cache", 1000)
+    with cache.shared():
+        pass
+    return cache

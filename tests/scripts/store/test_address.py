@@ -1,8 +1,8 @@
 import pytest
 
-from scripts.errors import StoreAddressError
-from scripts.store import LocalStore, open_store
-from scripts.store.address import check_address, without_credentials
+from statehouse.scripts.errors import StoreAddressError
+from statehouse.scripts.store import LocalStore, open_store
+from statehouse.scripts.store.address import check_address, without_credentials
 
 
 @pytest.mark.parametrize(

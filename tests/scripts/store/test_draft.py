@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts.errors import StoreWriteError
-from scripts.store.draft import draft_version, store_lock
+from statehouse.scripts.errors import StoreWriteError
+from statehouse.scripts.store.draft import draft_version, store_lock
 
 WRITES_AND_DIES = """
 import os, signal, sys
 from pathlib import Path
-from scripts.store.draft import draft_version, store_lock
+from statehouse.scripts.store.draft import draft_version, store_lock
 
 store = Path(sys.argv[1])
 with store_lock(store, on_wait=lambda: None), draft_version(store, "digits-1.0") as draft:

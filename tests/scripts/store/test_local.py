@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from scripts.errors import NameRuleError, VersionFolderError, VersionNotFoundError
-from scripts.store import LocalStore
+from statehouse.scripts.errors import NameRuleError, VersionFolderError, VersionNotFoundError
+from statehouse.scripts.store import LocalStore
 
 
 @pytest.fixture
@@ -165,5 +165,8 @@ def test_identity_changes_with_a_replaced_file(store, make_version):
 
 
 def test_reading_the_store_needs_no_torch():
-    code = "import scripts.store, scripts.deployment, scripts.manifest, sys; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from statehouse.scripts.store import manifest; import statehouse.scripts.deployment.file; "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

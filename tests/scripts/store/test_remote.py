@@ -7,20 +7,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
-from scripts.errors import (
-    StoreAwayError,
-    StoreRefusedError,
-    TransferStoppedError,
-    VersionExistsError,
-    VersionFolderError,
-    VersionNotFoundError,
-)
-from scripts.serve import deployment_to_serve
-from scripts.store import fetch as fetching
-from scripts.store import objects
-from scripts.store.cache import Cache
-from scripts.store.remote import RemoteStore
 from tests.object_store import (
     ACCESS_KEY,
     BUCKET,
@@ -31,6 +17,20 @@ from tests.object_store import (
     forget_connections,
     spoil,
 )
+
+from statehouse.scripts.errors import (
+    StoreAwayError,
+    StoreRefusedError,
+    TransferStoppedError,
+    VersionExistsError,
+    VersionFolderError,
+    VersionNotFoundError,
+)
+from statehouse.scripts.serve import deployment_to_serve
+from statehouse.scripts.store import fetch as fetching
+from statehouse.scripts.store import objects
+from statehouse.scripts.store.cache import Cache
+from statehouse.scripts.store.remote import RemoteStore
 
 MB = 1 << 20
 BIG = os.urandom(9 * MB)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from scripts.terminal.console import size_text
 from tests.scripts.shown_on_terminal import shown_on_terminal
 
+from statehouse.scripts.terminal.console import print_status, size_text
+
 PRINT_STATUS = (
-    "import json, sys; from scripts.terminal import console; console.print_status(json.loads(sys.argv[1]))"
+    "import json, sys; from statehouse.scripts.terminal import console; "
+    "console.print_status(json.loads(sys.argv[1]))"
 )
 
 
@@ -22,12 +23,13 @@ def version_row(name: str, version: str, *, requests: int, failed: int = 0) -> d
     latency = {"requests": requests, "failed": failed, "p50_seconds": 0.0012, "p99_seconds": 0.0345}
     return {
         "name": name, "version": version, "default": version == "1.10", "state": "READY", "digest": "ab" * 32,
+        "answers": True, "reason": None,
         "workers": {"ready": 1, "desired": 2}, "queued_requests": 0, "latency": latency,
-        "lanes": [{"batch_size": 1}, {"batch_size": 32}], "memory_bytes": 250_000_000,
+        "settings": {"batch_size": 64}, "memory_bytes": 250_000_000,
     }  # fmt: skip
 
 
-HEADINGS = "MODEL VERSION STATE WORKERS LANES MEMORY QUEUE REQUESTS FAILED P50 P99 DIGEST"
+HEADINGS = "MODEL VERSION STATE WORKERS BATCH MEMORY QUEUE REQUESTS FAILED P50 P99 DIGEST"
 STATUS = {
     "ready": False,
     "missing": ["diabetes 2.0: its workers cannot start, because the architecture is not known to them"],
@@ -36,21 +38,21 @@ STATUS = {
     "grpc": "127.0.0.1:7070",
     "deployment": "/srv/models/deployment.yaml",
     "models": [
-        version_row("digits", "1.10", requests=1_234_567, failed=3),
-        version_row("digits", "1.9", requests=19),
         version_row("breast_cancer_of_the_region", "1.10", requests=20)
-        | {"settings": {"optimizations": ["freeze"]}},
+        | {"settings": {"batch_size": 4, "optimizations": ["freeze"]}},
+        version_row("digits", "1.9", requests=19),
+        version_row("digits", "1.10", requests=1_234_567, failed=3),
     ],
 }
 
 
 @pytest.fixture(scope="module")
-def print_status(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def status_command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [sys.executable, "-c", PRINT_STATUS, json.dumps(STATUS)]
 
 
-def test_status_in_a_pipe_has_every_column_and_no_padding(print_status: list[str]) -> None:
-    lines = subprocess.run(print_status, capture_output=True, text=True, check=True).stdout.splitlines()
+def test_status_in_a_pipe_has_every_column_and_no_padding(status_command: list[str]) -> None:
+    lines = subprocess.run(status_command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert " ".join(lines[2].split()) == HEADINGS
     assert [line.split()[:2] for line in lines[3:6]] == [
         ["breast_cancer_of_the_region", "1.10*"],
@@ -66,11 +68,25 @@ def test_status_in_a_pipe_has_every_column_and_no_padding(print_status: list[str
     assert all(line == line.rstrip() for line in lines)
 
 
+def test_a_default_without_a_worker_is_told_once_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    down = {"state": "DEGRADED", "answers": False, "reason": "0 of 2 workers are ready: they ended"}
+    rows = [version_row("digits", version, requests=1) | down for version in ("1.9", "1.10")]
+    loading = version_row("late", "1.10", requests=0) | down | {"state": "LOADING", "reason": "0 of 2"}
+    missing = [f"{row['name']} {row['version']}: {row['reason']}" for row in (*rows, loading)]
+    print_status(STATUS | {"models": [*rows, loading], "missing": missing})
+    told = [line.strip() for line in capsys.readouterr().out.splitlines() if ": 0 of 2" in line]
+    assert told == [
+        "no answers: digits 1.10, the default, has no worker: 0 of 2 workers are ready: they ended",
+        f"missing: {missing[0]}",
+        f"missing: {missing[2]}",
+    ]
+
+
 @pytest.mark.parametrize("width", [120, 80, 60, 50])
 def test_status_is_one_line_per_version_on_any_terminal(
-    print_status: list[str], width: int, tmp_path: Path
+    status_command: list[str], width: int, tmp_path: Path
 ) -> None:
-    lines = shown_on_terminal(print_status, width=width, folder=Path.cwd())
+    lines = shown_on_terminal(status_command, width=width, folder=Path.cwd())
     assert max(map(len, lines)) <= width
     heading = next(i for i, line in enumerate(lines) if line.startswith("MODEL"))
     rows = [line.split() for line in lines[heading + 1 : heading + 4]]

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from models import CategoricalFeature, NumericFeature, TabularTask, build_model, save_checkpoint
 from tests.scripts.shown_on_terminal import shown_on_terminal
+
+from statehouse.models import CategoricalFeature, NumericFeature, TabularTask, build_model, save_checkpoint
 
 COMMAND = Path(sysconfig.get_path("scripts")) / "statehouse"
 MY_NETS = """
 from torch import nn
-from models import register_architecture
+from statehouse import register_architecture
 
 @register_architecture("two_layers", input_shape=lambda config: (config.size,))
 class TwoLayers(nn.Module):
@@ -73,6 +73,12 @@ def test_the_verdict_then_what_to_do_then_one_line_per_feature(statehouse, patie
     assert all(line == line.rstrip() for line in lines)
 
 
+def test_how_the_rows_of_a_version_were_proved(statehouse, patients):
+    statehouse("publish", "patients.pt", "--name", "patients", "--version", "1.0")
+    shown = statehouse("inspect", "patients-1.0").stdout
+    assert "proved at publish: 4 rows, batches of 2, 3, 8, 32, 0.0001 allowed\n" in shown
+
+
 def test_it_fits_a_terminal(patients, tmp_path):
     lines = shown_on_terminal([COMMAND, "inspect", "patients.pt"], width=60, folder=tmp_path)
     assert max(map(len, lines)) <= 60
@@ -115,18 +121,19 @@ def test_what_a_publish_must_be_told_as_well(statehouse, tmp_path):
     assert "model_store/bare-1.0, " in version
 
 
-def test_an_architecture_that_the_server_does_not_know_is_named_first(statehouse, tmp_path):
+def test_a_publish_says_that_the_code_is_kept(statehouse, tmp_path):
     (tmp_path / "my_nets.py").write_text(MY_NETS)
     net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
     state = {f"layers.{name}": value for name, value in net.state_dict().items()}
     torch.save({"model_state_dict": state, "model_config": {"size": 4}}, tmp_path / "own.pt")
     publish = ["publish", "own.pt", "--name", "own", "--version", "1.0", "--architecture", "two_layers"]
     publish += ["--task", "tensor", "--architectures", "my_nets"]
-    assert statehouse(*publish).stdout.splitlines()[-4:] == [
-        "The server cannot build 'two_layers' yet. Put into deployment.yaml:",
-        "  architectures: [my_nets]",
-        "with the module beside that file, and start `statehouse serve` again.",
-        "Then serve it: statehouse swap own 1.0",
-    ]
-    (tmp_path / "deployment.yaml").write_text("architectures: [my_nets]\n")
-    assert statehouse(*publish).stdout.splitlines()[-1] == "Serve it: statehouse swap own 1.0"
+    [kept, then] = statehouse(*publish).stdout.splitlines()[-2:]
+    [snapshot] = (tmp_path / "deployment.architectures").iterdir()
+    assert kept == f"  its code, my_nets, is kept here, digest {snapshot.name[:12]}"
+    assert then == "Serve it: statehouse swap own 1.0"
+
+    (tmp_path / "my_nets.py").write_text(f"{MY_NETS}\n# another")
+    [note, _] = statehouse(*publish).stdout.splitlines()[-2:]
+    assert note.startswith("  note: it was proved by my_nets as it was")
+    assert list((tmp_path / "deployment.architectures").iterdir()) == [snapshot]

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from rich.text import Text
-
-from scripts.terminal.tables import Column, table_lines
+from statehouse.scripts.terminal.escaping import Text
+from statehouse.scripts.terminal.tables import Column, table_lines
 
 COLUMNS = (
     Column("NAME"),

@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from scripts.deployment import LaneSettings, VersionSettings
-from scripts.tuning.choice import Figures, Goal, Measured, is_stable
+from statehouse.scripts.deployment.file import VersionSettings
+from statehouse.scripts.tuning.choice import Figures, Goal, Measured, is_stable
 
 
 def settings(batch_size: int, workers: int = 1, threads: int = 1) -> VersionSettings:
-    return VersionSettings(workers=workers, threads=threads, lanes=(LaneSettings(batch_size=batch_size),))
+    return VersionSettings(workers=workers, threads=threads, batch_size=batch_size)
 
 
 def figures(rate: float, p99_ms: float, failed: int = 0) -> Figures:

@@ -8,12 +8,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from scripts.deployment import LaneSettings, VersionSettings
-from scripts.errors import CommandError
-from scripts.load_test.arrivals import ClosedLoop, OpenLoop
-from scripts.tuning.choice import Figures, Goal, Measured
-from scripts.tuning.plot import svg_of, write_plot
-from scripts.tuning.result import TuneResult
+from statehouse.scripts.deployment.file import VersionSettings
+from statehouse.scripts.errors import CommandError
+from statehouse.scripts.load_test.arrivals import ClosedLoop, OpenLoop
+from statehouse.scripts.tuning.choice import Figures, Goal, Measured
+from statehouse.scripts.tuning.plot import svg_of, write_plot
+from statehouse.scripts.tuning.result import TuneResult
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -21,7 +21,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def result(goal: Goal, *loads: ClosedLoop | OpenLoop) -> TuneResult:
     found = [
         Measured(
-            VersionSettings(lanes=(LaneSettings(batch_size=size),)),
+            VersionSettings(batch_size=size),
             ((Figures(rate, 0.001, p99),) * len(loads),),
         )
         for size, rate, p99 in ((1, 1000, 0.004), (8, 3000, 0.007), (64, 0, math.inf))
@@ -43,7 +43,7 @@ def test_every_load_has_a_panel_with_every_candidate_that_answered() -> None:
         assert len(dots) == 2
         assert all(0 < x + float(dot.attrib["cx"]) < width for dot in dots)
         assert all(0 < y + float(dot.attrib["cy"]) < height for dot in dots)
-        assert "8 (1 ms), 1 worker × 1 thread: 3,000/s, p99 7.0 ms" in [
+        assert "batches up to 8, 1 worker × 1 thread: 3,000/s, p99 7.0 ms" in [
             dot.findtext(f"{SVG}title") for dot in dots
         ]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from scripts.deployment import LaneSettings, VersionSettings
-from scripts.tuning.choice import Figures, Goal, Measured
-from scripts.tuning.result import SecondRun
-from scripts.tuning.sweep import Space, Sweep
+from statehouse.scripts.deployment.file import VersionSettings
+from statehouse.scripts.tuning.choice import Figures, Goal, Measured
+from statehouse.scripts.tuning.result import SecondRun
+from statehouse.scripts.tuning.sweep import Space, Sweep
 
-PRESENT = VersionSettings(lanes=(LaneSettings(batch_size=2),))
+PRESENT = VersionSettings(batch_size=2)
 
 
 class Machine:
-    """Takes ``cost_ms`` for a batch and 0.1 ms for each row; counts how often it was asked."""
+    """Takes ``cost_ms`` for a batch and 0.1 ms for each row, in each of two workers; counts how often it was asked.
+
+    Two workers keep each other waiting where their batches have more than eight rows.
+    """
 
     def __init__(self, connections: tuple[int, ...], cost_ms: float = 1.0) -> None:
         self.connections = connections
@@ -23,43 +26,40 @@ class Machine:
         return Measured(settings, (tuple(self.figures(settings, count) for count in self.connections),))
 
     def figures(self, settings: VersionSettings, connections: int) -> Figures:
-        lane = next(lane for lane in settings.lanes if lane.up_to is None or connections <= lane.up_to)
-        rows = min(lane.batch_size, connections)
-        waits_ms = lane.max_batch_delay_ms if rows < lane.batch_size else 0
-        batch_ms = self.cost_ms + waits_ms + 0.1 * rows
-        rate = rows / batch_ms * 1e3 * (1.5 if settings.workers == 2 else 1)
+        rows = min(settings.batch_size, connections)
+        batch_ms = self.cost_ms + 0.1 * rows
+        side_by_side = 1 if settings.workers == 1 else 1.5 if rows > 8 else 3
+        rate = rows / batch_ms * 1e3 * side_by_side
         latency_seconds = connections / rate
         return Figures(rate, latency_seconds, latency_seconds)
 
 
-def test_at_one_load_the_best_single_lane_is_found_then_its_workers() -> None:
+def test_the_best_batch_size_is_found_then_workers_then_the_best_batch_size_of_those() -> None:
     machine = Machine((16,))
     found = Sweep(machine.measure, Goal(), Space(2, (16,))).run(PRESENT)
-    assert machine.asked[0] == PRESENT
+    assert machine.asked[:2] == [PRESENT, VersionSettings()]
     assert len(set(machine.asked)) == len(machine.asked)  # each once
+    tried = [(each.workers, each.batch_size) for each in machine.asked if each.threads == 1]
+    assert tried[2:6] == [(1, size) for size in (1, 4, 8, 16)]  # 64, which could never fill, only by default
+    assert tried[6:] == [(2, 16), (2, 1), (2, 4), (2, 8), (2, 8)]  # the last is frozen
     best = Goal().choose(found)
     assert best is not None
-    assert best.settings == VersionSettings(workers=2, lanes=(LaneSettings(batch_size=16),))
-    assert all(
-        len(each.settings.lanes) == 1 for each in found if each.settings not in (PRESENT, VersionSettings())
-    )
+    assert (best.settings.workers, best.settings.batch_size) == (2, 8)
 
 
-def test_over_several_loads_lanes_are_made_of_what_is_best_for_each() -> None:
+def test_over_several_loads_the_whole_is_what_counts() -> None:
     connections = (1, 4, 8, 16, 64)
     found = Sweep(Machine(connections).measure, Goal(), Space(1, connections, (1, 8, 64))).run(PRESENT)
-    [made] = [each for each in found if [lane.batch_size for lane in each.settings.lanes] == [1, 8, 64]]
-    assert [lane.up_to for lane in made.settings.lanes] == [2, 32, None]
     best = Goal().choose(found)
     assert best is not None
-    assert len(best.settings.lanes) > 1
+    assert best.settings == VersionSettings()
 
 
 def test_it_goes_on_when_nothing_is_within_the_limit_or_some_cannot_run() -> None:
     machine = Machine((64,))
 
     def measure(settings: VersionSettings) -> Measured:
-        if settings.lanes[0].batch_size == 64:
+        if settings.batch_size == 64:
             return Measured(settings, problem="not enough memory")
         return machine.measure(settings)
 
@@ -67,12 +67,12 @@ def test_it_goes_on_when_nothing_is_within_the_limit_or_some_cannot_run() -> Non
     goal = Goal(p99_limit_seconds=1e-9)
     found = Sweep(measure, goal, Space(2, (64,), (1, 32, 64)), told.append).run(PRESENT)
     assert goal.choose(found) is None
-    assert VersionSettings(workers=2, lanes=(LaneSettings(batch_size=32),)) in machine.asked
+    assert VersionSettings(workers=2, batch_size=32) in machine.asked
     assert len(told) == len(found)
     assert told[0] == 5  # two that are always tried, and three sizes
 
 
-def test_optimizations_are_tried_until_one_can_run_and_lanes_keep_what_helps() -> None:
+def test_optimizations_are_tried_until_one_can_run() -> None:
     connections = (1, 64)
     machine = Machine(connections)
 
@@ -84,9 +84,6 @@ def test_optimizations_are_tried_until_one_can_run_and_lanes_keep_what_helps() -
 
     found = Sweep(measure, Goal(), Space(1, connections, (1, 64))).run(PRESENT)
     assert [each.settings.optimizations for each in found if each.problem] == [("freeze",)]
-    assert ("channels_last",) in [
-        each.settings.optimizations for each in found if len(each.settings.lanes) == 2
-    ]
     best = Goal().choose(found)
     assert best is not None
     assert best.settings.optimizations == ("channels_last",)
@@ -105,6 +102,19 @@ def test_bfloat16_is_tried_only_where_answers_may_be_of_that_precision() -> None
     best = Goal().choose(found)
     assert best is not None
     assert best.settings.optimizations == ("bfloat16", "freeze")
+
+
+def test_one_that_is_slower_frozen_is_found_to_be_better_as_it_was_trained() -> None:
+    machine = Machine((16,))
+
+    def measure(settings: VersionSettings) -> Measured:
+        machine.cost_ms = 2.0 if "freeze" in settings.optimizations else 1.0
+        return machine.measure(settings)
+
+    present = VersionSettings(batch_size=2, optimizations=("freeze",))
+    best = Goal().choose(Sweep(measure, Goal(), Space(1, (16,), (1, 16))).run(present))
+    assert best is not None
+    assert best.settings == VersionSettings()
 
 
 def rounds(*rates: float, p99_ms: float = 10) -> Measured:

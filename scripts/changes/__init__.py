@@ -1,0 +1,1 @@
+"""Changes to what is served, one at a time: swap, retire, settings, apply."""

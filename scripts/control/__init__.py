@@ -1,0 +1,1 @@
+"""The control socket: what commands ask, and what the supervisor answers."""

@@ -1,0 +1,1 @@
+"""The deployment: its file, edits of it, the journal of changes."""

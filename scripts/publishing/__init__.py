@@ -1,0 +1,1 @@
+"""A checkpoint becomes a version: read, proved, described, stored."""

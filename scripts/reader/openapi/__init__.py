@@ -1,0 +1,1 @@
+"""The API of this server's own models, described as OpenAPI."""

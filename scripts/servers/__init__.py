@@ -1,0 +1,1 @@
+"""TorchServe and HAProxy: their processes, configuration and words, known here alone."""

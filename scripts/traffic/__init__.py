@@ -1,0 +1,1 @@
+"""How requests ended: told by the front, counted, written down."""

@@ -1,1 +1,0 @@
-"""The console in the browser: its page, the JSON that it reads, the API described. Nothing here changes anything."""
