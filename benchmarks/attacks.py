@@ -23,8 +23,7 @@ from statistics import median
 
 from rich.console import Console
 from rich.table import Table
-
-from benchmarks.hostile_clients import (
+from tests.support.hostile_clients import (
     HUGE_JSON,
     allow_many_connections,
     chunked_request_of,
@@ -36,10 +35,11 @@ from benchmarks.hostile_clients import (
     request_of,
     send_and_read,
 )
+
 from benchmarks.processes import end_in_order
 from benchmarks.swaps import Deployment, vector
-from handlers.multipart import MAX_PARTS
-from scripts.load_test import LoadPlan, LoadResult, OpenLoop, run
+from statehouse.handlers.bodies.multipart import MAX_PARTS
+from statehouse.scripts.load_test import LoadPlan, LoadResult, OpenLoop, run
 
 GOAL = 2.0
 RATE = 200.0  # requests per second, of those who behave

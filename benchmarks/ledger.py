@@ -1,10 +1,10 @@
-"""The overhead ledger: what one request costs on its way, each step containing the one before it, in µs.
+"""The overhead ledger: what one request costs on its way, each stage containing the one before it, in µs.
 
     python -m benchmarks.ledger
 
 One request at a time, the small network: the module alone, our handler in this process, a worker of TorchServe through
 its own socket, and all of it through the front. The last two contain this client's own sends and reads; requests of
-each step are sent in turn, several rounds, medians.
+each stage are sent in turn, several rounds, medians.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from benchmarks.load import Target
 from benchmarks.peers.statehouse import Statehouse
 from benchmarks.processes import end_in_order
 from benchmarks.workloads import Form, Workload, make
-from handlers.base import CheckpointHandler
-from handlers.request import Request
-from models import load_checkpoint
-from scripts.runtime import RuntimeFolder
+from statehouse.handlers.base import CheckpointHandler
+from statehouse.handlers.request import Request
+from statehouse.models import load_checkpoint
+from statehouse.scripts.servers.private_folder import RuntimeFolder
 
-Step = Callable[[], object]
+Stage = Callable[[], object]
 
 
 class Connection:
@@ -84,8 +84,8 @@ class Served(Protocol):
         """Run a command."""
 
 
-def steps_of(workload: Workload, form: Form, server: Served) -> dict[str, Step]:
-    """Return the steps by their names, each a function that answers one request."""
+def stages_of(workload: Workload, form: Form, server: Served) -> dict[str, Stage]:
+    """Return the stages by their names, each a function that answers one request."""
     target = server.target(form)
     if target is None:
         raise SystemExit(f"no {form} requests for {workload.name}")
@@ -104,18 +104,18 @@ def steps_of(workload: Workload, form: Form, server: Served) -> dict[str, Step]:
     }
 
 
-def measure(steps: dict[str, Step], rounds: int, requests: int) -> dict[str, float]:
-    """Return each step's median over the rounds of a round's median, in µs."""
-    medians: dict[str, list[float]] = {name: [] for name in steps}
+def measure(stages: dict[str, Stage], rounds: int, requests: int) -> dict[str, float]:
+    """Return each stage's median over the rounds of a round's median, in µs."""
+    medians: dict[str, list[float]] = {name: [] for name in stages}
     with torch.inference_mode():
         for _ in range(rounds):
-            for name, step in steps.items():
-                medians[name].append(statistics.median(_timed(step) for _ in range(requests)))
+            for name, stage in stages.items():
+                medians[name].append(statistics.median(_timed(stage) for _ in range(requests)))
     return {name: statistics.median(found) * 1e6 for name, found in medians.items()}
 
 
 def print_ledger(found: dict[Form, dict[str, float]], console: Console) -> None:
-    """Print each step with what it adds to the one before."""
+    """Print each stage with what it adds to the one before."""
     table = Table(
         title="One request, in µs", title_justify="left", title_style="bold", header_style="dim", box=None
     )
@@ -124,12 +124,12 @@ def print_ledger(found: dict[Form, dict[str, float]], console: Console) -> None:
         table.add_column(form.upper(), justify="right", no_wrap=True)
         table.add_column("ADDS", justify="right", no_wrap=True)
     before = dict.fromkeys(found, 0.0)
-    for step in next(iter(found.values())):
+    for stage in next(iter(found.values())):
         cells = []
         for form, ledger in found.items():
-            cells += [f"{ledger[step]:,.0f}", f"[dim]{ledger[step] - before[form]:+,.0f}[/]"]
-            before[form] = ledger[step]
-        table.add_row(step, *cells)
+            cells += [f"{ledger[stage]:,.0f}", f"[dim]{ledger[stage] - before[form]:+,.0f}[/]"]
+            before[form] = ledger[stage]
+        table.add_row(stage, *cells)
     console.print(table)
 
 
@@ -141,14 +141,14 @@ def run(folder: Path, rounds: int, requests: int) -> dict[Form, dict[str, float]
     home.mkdir()
     try:
         server.start(workload, home)
-        return {form: measure(steps_of(workload, form, server), rounds, requests) for form in workload.forms}
+        return {form: measure(stages_of(workload, form, server), rounds, requests) for form in workload.forms}
     finally:
         server.stop()
 
 
-def _timed(step: Step) -> float:
+def _timed(stage: Stage) -> float:
     began = time.perf_counter()
-    step()
+    stage()
     return time.perf_counter() - began
 
 
@@ -157,7 +157,7 @@ def main() -> None:
     end_in_order()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=500, help="per step and round")
+    parser.add_argument("--requests", type=int, default=500, help="per stage and round")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder:

@@ -23,11 +23,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from tests.support.worker_process import ForkServer, WorkerProcess, make_version
 
-from benchmarks.worker_process import ForkServer, WorkerProcess, make_version
 from benchmarks.worker_start import show_imports
-from models import ImageClassificationTask, TensorTask
-from models.task import Task
+from statehouse.models import ImageClassificationTask, TensorTask
+from statehouse.models.tasks.registry import Task
 
 LAYERS = 5
 INPUT_SIZE = 784
@@ -124,7 +124,9 @@ def pss_mib(private: Path, python: tuple[str, ...] | None) -> dict[int, float]:
         workers: list[WorkerProcess] = []
         try:
             for count in (1, 2, 3, 4):
-                workers.append(WorkerProcess(private, "handlers.tensor", python=python or server.client))
+                workers.append(
+                    WorkerProcess(private, "statehouse.handlers.tensor", python=python or server.client)
+                )
                 held = [worker.memory_kib("Pss") for worker in workers]
                 held += [] if python else [server.memory_kib("Pss")]
                 found[count] = sum(held) / 1024
@@ -157,8 +159,8 @@ def load_once(way: str, checkpoint: str, private: str) -> dict[str, float]:
     import torch
     from ts.context import Context
 
-    from handlers.tensor import TensorHandler
-    from models import build_model, import_architectures
+    from statehouse.handlers.tensor import TensorHandler
+    from statehouse.models import build_model, import_architectures
 
     class Handler(TensorHandler):
         """Notes when its module has answered for the first time, which is to warm up."""

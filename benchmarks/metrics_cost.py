@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any
 
 import httpx
+import torch
 import yaml
 from rich.console import Console
 from rich.table import Table
@@ -30,7 +31,7 @@ from rich.table import Table
 from benchmarks.load import Target, measure, warm_up
 from benchmarks.processes import end_in_order
 from benchmarks.swaps import SMALL, STATEHOUSE
-from models import TensorTask, build_model, save_checkpoint
+from statehouse.models import build_model
 
 GOAL = 0.97
 SCRAPE_SECONDS = 5.0  # three times as often as deploy/prometheus does
@@ -47,13 +48,14 @@ class Side:
         self._folder = folder
         file = folder / "small.pt"
         model = build_model("simple_net", SMALL)
-        save_checkpoint(file, model, architecture="simple_net", config=SMALL, task=TensorTask())
+        torch.save({"model_state_dict": model.state_dict(), "model_config": SMALL}, file)
         shutil.copy(UNMEASURED, folder)
-        self._run("publish", str(file), "--name", "small", "--version", "1.0")
+        options = ["--architecture", "simple_net" if measured else "unmeasured_net", "--task", "tensor"]
+        options += [] if measured else ["--architectures", UNMEASURED.stem]
+        self._run("publish", str(file), "--name", "small", "--version", "1.0", *options)
         listen = {"front": "127.0.0.1:0", "reader": "127.0.0.1:0", "grpc": "127.0.0.1:0"}
         deployment = {
             "listen": listen,
-            "architectures": [] if measured else [UNMEASURED.stem],
             "models": {"small": {"default": "1.0", "versions": {"1.0": {}}}},
         }
         (folder / "deployment.yaml").write_text(yaml.safe_dump(deployment))

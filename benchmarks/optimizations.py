@@ -24,8 +24,8 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
 
-from handlers.optimizations import optimize
-from models import build_model
+from statehouse.handlers.optimizations import optimize
+from statehouse.models import build_model
 
 Call = Callable[[Tensor], Tensor]
 Way = Callable[[nn.Module, Tensor], Call]

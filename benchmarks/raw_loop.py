@@ -1,7 +1,7 @@
 """The limit: the module alone in a loop, no server, on the same cores.
 
 As many processes as cores with one torch thread each, or one process with all threads: what is faster counts, over
-the batch sizes of the lanes. ``--decode`` makes each photograph's pixels of its JPEG first, as any server must.
+the batch sizes that versions have. ``--decode`` makes each photograph's pixels of its JPEG first, as any server must.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _loops(
     rows.write_bytes(pickle.dumps((workload.kind, workload.rows)))
     command = [sys.executable, "-m", "benchmarks.raw_loop", str(workload.checkpoint), str(rows)]
     command += ["--threads", str(threads), "--seconds", str(seconds), *(["--decode"] if decode else [])]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     running = [
         subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(processes)
@@ -103,7 +103,7 @@ def main() -> None:
     import torch
 
     from benchmarks.pixels import pixels
-    from models import import_architectures, load_checkpoint
+    from statehouse.models import import_architectures, load_checkpoint
 
     options = _parse()
     torch.set_num_threads(options.threads)

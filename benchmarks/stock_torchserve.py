@@ -52,7 +52,7 @@ class SmallNetHandler(BaseHandler):
 
 
 PHOTO_MODEL = """
-from models.architectures.convnet import ConvNet
+from statehouse.models.architectures.convnet import ConvNet
 
 
 class PhotoNet(ConvNet):

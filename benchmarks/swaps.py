@@ -36,8 +36,8 @@ from sklearn.datasets import load_sample_images
 from benchmarks.processes import end_in_order
 from benchmarks.stock_torchserve import PHOTO as STOCK_PHOTO
 from benchmarks.stock_torchserve import StockTorchServe
-from models import ImageClassificationTask, TensorTask, build_model, save_checkpoint
-from scripts.load_test import Body, ClosedLoop, LoadPlan, LoadResult, OpenLoop, run
+from statehouse.models import ImageClassificationTask, TensorTask, build_model, save_checkpoint
+from statehouse.scripts.load_test import Body, ClosedLoop, LoadPlan, LoadResult, OpenLoop, run
 
 STATEHOUSE = str(Path(sys.executable).parent / "statehouse")
 SMALL = {"input_size": 784, "hidden_size": 256, "num_classes": 10}

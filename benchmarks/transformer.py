@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.architecture import register_architecture
+from statehouse.models.architecture import register_architecture
 
 
 @register_architecture("token_encoder", input_shape=lambda config: (config.length,))

@@ -1,11 +1,13 @@
-"""Architectures of a deployment whose workers measure nothing: what metrics cost is the difference."""
+"""An architecture whose workers measure nothing: what metrics cost is the difference to `simple_net`."""
 
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-import handlers.base
-from handlers.metrics import Observer, StartStep
-from handlers.request import Response
+from statehouse.handlers import base
+from statehouse.handlers.pipeline.observer import Observer, StartStep
+from statehouse.handlers.request import Response
+from statehouse.models.architecture import register_architecture
+from statehouse.models.architectures.simple_net import SimpleNet, SimpleNetConfig
 
 
 class Unmeasured(Observer):
@@ -27,4 +29,11 @@ class Unmeasured(Observer):
         """Nothing is counted."""
 
 
-handlers.base.WorkerMetrics = Unmeasured
+base.WorkerMetrics = Unmeasured
+
+
+@register_architecture(
+    "unmeasured_net", config=SimpleNetConfig, input_shape=lambda config: (config.input_size,)
+)
+class UnmeasuredNet(SimpleNet):
+    """A `simple_net`."""

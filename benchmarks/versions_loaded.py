@@ -1,7 +1,7 @@
 """Does a request cost more when more versions are loaded? 1, 5 and 20 of the small network, one of them asked.
 
-Every version has one worker in one lane of 8, so that twenty fit into memory; the server is started anew for each
-number, in turn, as often as there are rounds.
+Every version has one worker that takes batches of up to 8, so that twenty fit into memory; the server is started
+anew for each number, in turn, as often as there are rounds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.workloads import make
 COUNTS = (1, 5, 20)
 CONNECTIONS = 8
 BATCH_SIZE = 8
-SETTINGS = {"workers": 1, "lanes": [{"batch_size": BATCH_SIZE}]}
+SETTINGS = {"workers": 1, "batch_size": BATCH_SIZE}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def run(folder: Path, rounds: int, seconds: float, say: Say) -> list[Loaded]:
 
 def print_loaded(rows: list[Loaded], console: Console) -> None:
     """Print the cost of a request by how many versions are loaded."""
-    title = f"Versions loaded, one asked ({CONNECTIONS} connections, one lane of {BATCH_SIZE} each)"
+    title = f"Versions loaded, one asked ({CONNECTIONS} connections, batches of up to {BATCH_SIZE})"
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None)
     for heading in ("VERSIONS", "REQUESTS/s", "× ONE", "P50", "P99", "FAILED"):
         table.add_column(heading, justify="right", no_wrap=True)

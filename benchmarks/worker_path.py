@@ -2,8 +2,9 @@
 
     python -m benchmarks.worker_path
 
-The 784-256-10 network, one thread. A batch is put into a socket as Java does, read, answered and written back; each
-figure is the median over the rounds, in µs per request. "shipped" is the same handler behind TorchServe's own code.
+The 784-256-10 network, one thread. A batch is put into a socket as TorchServe does, read, answered and written back;
+each figure is the median over the rounds, in µs per request. "shipped" is the same handler behind TorchServe's own
+code.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ from ts.metrics.metric_cache_yaml_impl import MetricsCacheYamlImpl
 from ts.protocol.otf_message_handler import retrieve_msg
 from ts.service import Service
 
-from handlers.base import CheckpointHandler
-from handlers.messages import Inbox, Outbox
-from handlers.metrics import WorkerMetrics
-from models import TensorTask, build_model, import_architectures, load_checkpoint, save_checkpoint
+from statehouse.handlers.base import CheckpointHandler
+from statehouse.handlers.worker.messages import Inbox, Outbox
+from statehouse.handlers.worker.metrics import WorkerMetrics
+from statehouse.models import TensorTask, build_model, import_architectures, load_checkpoint, save_checkpoint
 
 SMALL = {"input_size": 784, "hidden_size": 256, "num_classes": 10}
 BATCH_SIZES = (1, 8, 32)
@@ -102,7 +103,7 @@ REQUESTS: dict[str, Callable[[np.ndarray[Any, Any]], Sent]] = {
 
 
 def encode_batch(requests: list[Sent]) -> bytes:
-    """The message that Java sends."""
+    """The message that TorchServe sends."""
 
     def text(value: str | bytes) -> bytes:
         data = value.encode() if isinstance(value, str) else value

@@ -11,8 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-
-from benchmarks.worker_process import ForkServer, WorkerProcess, make_version
+from tests.support.worker_process import ForkServer, WorkerProcess, make_version
 
 TORCH_MODULES_SHOWN = 6
 SHOWN_FROM_MS = 8.0
@@ -26,7 +25,7 @@ def show_imports(console: Console, folder: Path, models: dict[str, Any], rounds:
     """Two tables per model: imports by package, and starts alone beside starts as forks."""
     for number, (title, (architecture, config, task)) in enumerate(models.items()):
         _, private = make_version(folder / f"start-{number}", architecture, config, task)
-        handler = f"handlers.{task.task}"
+        handler = f"statehouse.handlers.{task.task}"
         console.print(import_table(title, private, handler))
         console.print(start_table(title, private, handler, rounds))
 

@@ -19,7 +19,13 @@ from sklearn.datasets import load_sample_images
 from torch import nn
 
 from benchmarks.pixels import SIDE, pixels
-from models import ImageClassificationTask, TensorTask, build_model, import_architectures, save_checkpoint
+from statehouse.models import (
+    ImageClassificationTask,
+    TensorTask,
+    build_model,
+    import_architectures,
+    save_checkpoint,
+)
 
 Form = Literal["json", "binary"]
 OWN_ARCHITECTURES = "benchmarks.transformer"

@@ -2,7 +2,7 @@
 
     python examples/demo.py
 
-Trains into `checkpoints/`, publishes into `model_store/`, and leaves a sample request of each model:
+Trains into `checkpoints/`, publishes into `model_store/`, and leaves a request of each model:
 `checkpoints/digit.png` and `checkpoints/patient.json`. The second time only serving is left to do.
 """
 
@@ -17,10 +17,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.errors import StatehouseError
-from scripts.errors import VersionNotFoundError
-from scripts.project import Project
-from scripts.store import ModelStore, PublishedVersion
+from statehouse.models.errors import StatehouseError
+from statehouse.scripts.deployment.project import Project
+from statehouse.scripts.errors import VersionNotFoundError
+from statehouse.scripts.store import ModelStore, PublishedVersion
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = Path(sys.executable).parent / "statehouse"
@@ -34,7 +34,7 @@ class Demo:
     name: str
     script: str
     checkpoint: str
-    sample: str
+    request: str
 
 
 DEMOS = (
@@ -49,10 +49,10 @@ DEMOS = (
 
 
 def prepare(demo: Demo, store: ModelStore) -> None:
-    """Train, publish and write the sample request, each only if it is not there."""
+    """Train, publish and write its request, each only if it is not there."""
     version = find(demo, store) or publish(demo, store)
-    if not Path(demo.sample).exists():
-        write_sample(version, Path(demo.sample))
+    if not Path(demo.request).exists():
+        write_request(version, Path(demo.request))
 
 
 def find(demo: Demo, store: ModelStore) -> PublishedVersion | None:
@@ -71,7 +71,7 @@ def publish(demo: Demo, store: ModelStore) -> PublishedVersion:
     return store.obtain(demo.name, VERSION)
 
 
-def write_sample(version: PublishedVersion, path: Path) -> None:
+def write_request(version: PublishedVersion, path: Path) -> None:
     """Write the body of the version's first golden example, a request that is known to work."""
     golden = json.loads(version.golden_path.read_bytes())
     path.parent.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""The inputs of `statehouse load-test`, for those who have Locust: pip install 'statehouse[locust]', then
+"""The inputs of `statehouse load-test`, for those who have Locust (pip install -e '.[locust]' in a checkout):
 
     STATEHOUSE_NAME=digits locust -f examples/locustfile.py --headless -u 20 -r 20 -t 10s
 
@@ -15,9 +15,9 @@ from pathlib import Path
 from locust import FastHttpUser, constant, events, task
 from locust.env import Environment
 
-from scripts.control import ControlClient
-from scripts.load_test.inputs import read_inputs
-from scripts.project import Project
+from statehouse.scripts.control.client import ControlClient
+from statehouse.scripts.deployment.project import Project
+from statehouse.scripts.load_test.inputs import read_inputs
 
 DEPLOYMENT = Path(os.environ.get("STATEHOUSE_DEPLOYMENT", "deployment.yaml"))
 NAME = os.environ.get("STATEHOUSE_NAME", "digits")

@@ -22,13 +22,13 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
-from models.architecture import build_model
-from models.batch_order import BatchOrder
-from models.checkpoint import save_checkpoint
-from models.errors import KeeperError
-from models.example import Example
-from models.keeper import CheckpointKeeper
-from models.task import ImageClassificationTask
+from statehouse.models.architecture import build_model
+from statehouse.models.checkpoint import save_checkpoint
+from statehouse.models.errors import KeeperError
+from statehouse.models.example import Example
+from statehouse.models.tasks.registry import ImageClassificationTask
+from statehouse.models.training.batch_order import BatchOrder
+from statehouse.models.training.keeper import CheckpointKeeper
 
 SPLIT_SEED = 0  # fixed, so that every seed of training is measured on the same held-out digits
 TEST_FRACTION = 0.25

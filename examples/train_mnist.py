@@ -24,14 +24,14 @@ from PIL import Image
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from models.architecture import build_model
-from models.batch_order import BatchOrder
-from models.checkpoint import load_checkpoint, save_checkpoint
-from models.errors import StatehouseError
-from models.example import Example
-from models.keeper import CheckpointKeeper
-from models.pretrained import load_pretrained
-from models.task import ImageClassificationTask
+from statehouse.models.architecture import build_model
+from statehouse.models.checkpoint import load_checkpoint, save_checkpoint
+from statehouse.models.errors import StatehouseError
+from statehouse.models.example import Example
+from statehouse.models.tasks.registry import ImageClassificationTask
+from statehouse.models.training.batch_order import BatchOrder
+from statehouse.models.training.keeper import CheckpointKeeper
+from statehouse.models.training.pretrained import load_pretrained
 
 EPOCHS = 2
 BATCH_SIZE = 128

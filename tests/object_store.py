@@ -193,13 +193,20 @@ class Proxy:
         while True:
             try:
                 client, _ = listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._target_port))
             except OSError:
                 return
+            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        with client, socket.create_connection(("127.0.0.1", self._target_port)) as server:
             with self._lock:
                 self._open |= {client, server}
-            threading.Thread(target=self._pump, args=(client, server, False), daemon=True).start()
-            threading.Thread(target=self._pump, args=(server, client, True), daemon=True).start()
+            requests = threading.Thread(target=self._pump, args=(client, server, False), daemon=True)
+            requests.start()
+            self._pump(server, client, True)
+            requests.join()
+            with self._lock:
+                self._open -= {client, server}
 
     def _pump(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
         before = 0
@@ -219,8 +226,6 @@ class Proxy:
             for each in (source, target):
                 with contextlib.suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
-            with self._lock:
-                self._open -= {source, target}
 
 
 class Once:

@@ -54,7 +54,7 @@ class PythonPeer:
         binaries = Path(python or command[0]).parent
         self.workload = workload
         environment = {
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(ROOT / "src"),
             "BENCH_ROOT": str(ROOT),
             "BENCH_CHECKPOINT": str(workload.checkpoint),
             "BENCH_KIND": workload.kind,

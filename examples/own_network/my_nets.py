@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.architecture import register_architecture
+from statehouse.models.architecture import register_architecture
 
 
 @register_architecture("residual_mlp", input_shape=lambda config: (config.input_size,))

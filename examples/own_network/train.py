@@ -19,10 +19,10 @@ from sklearn.datasets import load_diabetes
 from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
-from models.architecture import build_model
-from models.checkpoint import save_checkpoint
-from models.example import Example
-from models.task import CategoricalFeature, NumericFeature, TabularTask
+from statehouse.models.architecture import build_model
+from statehouse.models.checkpoint import save_checkpoint
+from statehouse.models.example import Example
+from statehouse.models.tasks.registry import CategoricalFeature, NumericFeature, TabularTask
 
 SPLIT_SEED = 0  # fixed, so that every seed of training is measured on the same held-out patients
 TEST_FRACTION = 0.25

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.deployment import Listen
+from statehouse.scripts.deployment.file import Listen
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 FILE = DEPLOY / "compose.yaml"

@@ -61,7 +61,7 @@ def test_every_alert_is_tested_to_fire() -> None:
 
 
 def test_the_objective_is_a_bucket_of_the_histogram() -> None:
-    from handlers.metrics import BUCKETS_SECONDS
+    from statehouse.handlers.worker.metrics import BUCKETS_SECONDS
 
     bounds = {float(bound) for bound in re.findall(r'le="([\d.]+)"', (FOLDER / RULES).read_text())}
     assert bounds <= set(BUCKETS_SECONDS)

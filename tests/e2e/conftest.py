@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-
-from models.architecture import build_model, list_architectures
-from models.checkpoint import save_checkpoint
-from models.task import TensorTask
 from tests.e2e.server import Server
+
+from statehouse.models.architecture import build_model, list_architectures
+from statehouse.models.checkpoint import save_checkpoint
+from statehouse.models.tasks.registry import TensorTask
+from statehouse.scripts.publishing.publish import publish as publish_version
+from statehouse.scripts.store import LocalStore
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -43,8 +48,18 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the example scripts write, each run as a newcomer runs it."""
-    folder = tmp_path_factory.mktemp("trained")
+    """A folder with what the example scripts write, run as a newcomer runs it, once for all workers of pytest's."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    folder = shared / "trained"
+    with (shared / "trained.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            train_into(Path(tempfile.mkdtemp(prefix="training-", dir=shared))).rename(folder)
+    return folder
+
+
+def train_into(folder: Path) -> Path:
     for script, output in (
         ("train_digits.py", "digits.pt"),
         ("train_breast_cancer.py", "breast_cancer.safetensors"),
@@ -105,10 +120,10 @@ def server(
         name: {"default": "1.0", "versions": {"1.0": {}}} for name in ("digits", "breast_cancer", "diabetes")
     }
     for name, versions in architecture_files.items():
-        for version, file in versions.items():
-            publish(server, file, name, version)
-        one_lane = {"lanes": [{"batch_size": 8}]}
-        models[name] = {"default": "1.0", "versions": dict.fromkeys(versions, one_lane)}
+        for version, file in versions.items():  # in this process, because that is quick
+            publish_version(file, store=LocalStore(server.store), name=name, version=version)
+        settings = {"batch_size": 8}
+        models[name] = {"default": "1.0", "versions": dict.fromkeys(versions, settings)}
     server.write_deployment(architectures=["my_nets"], models=models)
     server.start()
     yield server

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-
 from tests.e2e.server import Server
 
 JSON_TYPE = "application/json"

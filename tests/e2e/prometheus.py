@@ -44,6 +44,7 @@ class Prometheus:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._client.close()
         self._process.terminate()
         self._process.wait(30)
 

@@ -24,6 +24,7 @@ class Server:
     """One deployment in ``folder``: its store, its file, and while it runs its supervisor."""
 
     def __init__(self, folder: Path) -> None:
+        self.command = STATEHOUSE
         self.folder = folder
         self.deployment_file = folder / "deployment.yaml"
         self.store = folder / "model_store"
@@ -31,6 +32,7 @@ class Server:
         self.log = folder / "serve.log"
         self.process: subprocess.Popen[str] | None = None
         self.announced: dict[str, Any] = {}
+        self.client = self.reader = httpx.Client()  # of a server that has not started: asks nobody
 
     def write_deployment(self, **fields: Any) -> None:
         own = json.loads(json.dumps({"listen": FREE_PORTS} | fields))  # no object twice: no anchors
@@ -42,7 +44,7 @@ class Server:
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `statehouse` with this deployment, in its folder."""
         done = subprocess.run(
-            [STATEHOUSE, *arguments],
+            [self.command, *arguments],
             capture_output=True,
             text=True,
             cwd=self.folder,
@@ -57,11 +59,12 @@ class Server:
         return json.loads(self.run(*arguments, "--json").stdout)
 
     def start(self) -> Server:
+        self.close()  # of the one before, which may have been killed
         if not self.deployment_file.exists():
             self.write_deployment()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [STATEHOUSE, "serve", "--json"],
+                [self.command, "serve", "--json"],
                 stdout=subprocess.PIPE, stderr=log, text=True, cwd=self.folder, env=self.environment(),
             )  # fmt: skip
         watchdog = threading.Timer(START_SECONDS, self.process.kill)
@@ -79,11 +82,21 @@ class Server:
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(timeout=STOP_SECONDS)
+        status = self.process.wait(timeout=STOP_SECONDS)
+        self.close()
+        return status
 
     def kill_if_running(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what a process that ended was talked to with."""
+        for client in (self.client, self.reader):
+            client.close()
+        if self.process is not None and self.process.stdout is not None:
+            self.process.stdout.close()
 
     def status(self) -> dict[str, Any]:
         return self.run_json("status")

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from models import ImageSegmentationTask, build_model
+from statehouse.models import ImageSegmentationTask, build_model
 
 LABELS = ["background", "square", "disc"]
 SIDE, SHAPE_SIDE = 96, 40

@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 import torch
-
 from examples import train_digits
-from models.checkpoint import load_checkpoint
 from tests.e2e.server import Server
+
+from statehouse.models.checkpoint import load_checkpoint
 
 CONNECTIONS = 16
 REQUESTS_EACH = 60

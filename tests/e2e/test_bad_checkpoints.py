@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from tests.e2e.server import Server
 from torch import nn
 
-from models.architecture import build_model
-from models.checkpoint import save_checkpoint
-from models.task import TensorTask
-from tests.e2e.server import Server
+from statehouse.models.architecture import build_model
+from statehouse.models.checkpoint import save_checkpoint
+from statehouse.models.tasks.registry import TensorTask
 
 CONFIG = {"input_size": 4, "hidden_size": 3, "num_classes": 2}
 SAID = ["--architecture", "simple_net", "--config", json.dumps(CONFIG), "--task", "tensor"]

@@ -10,9 +10,8 @@ import zlib
 from typing import Any
 
 import pytest
-from PIL import Image
-
 from examples import train_digits
+from PIL import Image
 from tests.e2e.problems import (
     CANCER,
     DIGITS,

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from examples import train_breast_cancer
 from tests.e2e.problems import (
     CANCER,

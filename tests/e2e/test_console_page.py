@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import subprocess
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
-
 from examples import train_breast_cancer, train_digits
-from scripts.metrics.workers import percentile
+from playwright.sync_api import Browser, Locator, Page, expect
 from tests.e2e.browser import PATIENCE_MS, Watched, chromium, watched_page
 from tests.e2e.conftest import publish
 from tests.e2e.server import Server
@@ -25,7 +25,7 @@ DESKTOP, PHONE, SMALL_PHONE = (
     {"width": 390, "height": 844},
     {"width": 320, "height": 568},
 )
-ONE_LANE = {"lanes": [{"batch_size": 8}]}
+SETTINGS = {"batch_size": 8}
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -37,8 +37,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Iterator[
     for version in ("1.0", "1.1"):
         publish(server, trained / "digits.pt", "digits", version)
     publish(server, trained / "breast_cancer.safetensors", "breast_cancer")
-    models = {name: {"default": "1.0", "versions": {"1.0": ONE_LANE}} for name in ("digits", "breast_cancer")}
-    models["digits"] = {"default": "1.0", "versions": {"1.0": ONE_LANE | {"optimizations": ["freeze"]}}}
+    models = {name: {"default": "1.0", "versions": {"1.0": SETTINGS}} for name in ("digits", "breast_cancer")}
+    models["digits"] = {"default": "1.0", "versions": {"1.0": SETTINGS | {"optimizations": ["freeze"]}}}
     server.write_deployment(models=models)
     server.start()
     yield server
@@ -109,11 +109,15 @@ def test_it_shows_both_models_as_they_serve(page: Page, server: Server) -> None:
         expect(shown.locator(".chip.default")).to_be_visible()
         expect(shown.locator(".condition")).to_have_text("ready")
         expect(shown.locator('[data-number="workers"] dd')).to_have_text("1 of 1")
-        shown.get_by_text("Lanes and phases").click()
+        shown.get_by_text("Workers and phases").click()
         optimized = shown.get_by_text("The module is optimized: freeze.")
         expect(optimized).to_be_visible(visible=model["name"] == "digits")
+        expect(shown.locator(".row-proof")).to_have_text(
+            re.compile(r"\b[48] rows, batches of 2, 3, 8, 32, 0\.0001 allowed\.")
+        )
         [pid] = model["workers"]["pids"]
-        expect(shown.get_by_role("row").nth(1)).to_contain_text(str(pid))
+        expect(shown.locator(".pids")).to_have_text(f"Process ids: {pid}")
+        expect(shown.locator(".batches")).to_contain_text("up to 8 requests, as one batch")
         schema = shown.get_by_role("link", name="schema").get_attribute("href")
         described = server.client.get(f"/console/{schema}").json()
         assert described["digest"] == model["digest"]
@@ -147,17 +151,50 @@ def counted(server: Server) -> tuple[int, int]:
     return sum(count for _, count in counts), sum(count for status, count in counts if status[0] == "4")
 
 
-def test_percentiles_are_those_of_prometheus(page: Page) -> None:
-    bounds = [0.001, 0.0025, 0.005, 0.01, 0.1, float("inf")]
-    for seed in range(20):
-        chance = random.Random(seed)
-        counts = sorted(chance.choices(range(50), k=len(bounds)))
-        share = chance.choice([0.5, 0.95, 0.99])
-        observed = {"bounds": [*bounds[:-1], None], "counts": counts}
-        script = "async ([observed, share]) => (await import('./looks.js')).percentile(observed, share)"
-        shown = page.evaluate(script, [observed, share])
-        expected = percentile(zip(bounds, counts, strict=True), share)
-        assert shown == (None if expected is None else pytest.approx(expected))
+def test_it_shows_the_last_minutes_from_the_moment_it_opens(
+    browser: Browser, server: Server, digit: tuple[Path, str]
+) -> None:
+    for _ in range(10):
+        server.client.post("/predictions/digits", content=digit[0].read_bytes())
+    wanted = counted(server)[0]
+
+    def looked() -> dict[str, Any]:
+        return next(
+            each for each in server.reader.get("/live").json()["versions"] if each["name"] == "digits"
+        )
+
+    deadline = time.monotonic() + 120
+    while looked()["figures"]["loaded"]["requests"] < wanted:  # the server looks every 2 s
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    shown = []
+    for _ in range(2):
+        with watched_page(browser, viewport=DESKTOP) as watched:
+            page = watched.visit(f"{server.announced['front']}/console")
+            page.get_by_label("5 min").check()
+            shown.append([number_of(page, "digits", "1.0", each) for each in ("requests", "p50", "refused")])
+            assert page.get_by_label("Model digits").locator("polyline").count() >= 2  # at its first look
+            assert "the last" in page.locator("#covered").inner_text()
+            assert watched.complaints == []
+    assert shown[0] == shown[1]
+    assert int(shown[0][0]) >= 10
+
+
+def test_a_figure_stays_where_it_is_whatever_it_says(page: Page) -> None:
+    numbers = version_of(page, "digits", "1.0").locator("[data-number]")
+    places = "all => all.map(each => [each.offsetLeft, each.offsetTop, each.offsetWidth, each.offsetHeight])"
+    widths = "all => all.every(each => each.scrollWidth <= each.clientWidth)"
+    say = "(all, text) => all.forEach(each => { each.querySelector('dd').textContent = text; })"
+    for viewport in (DESKTOP, PHONE):
+        page.set_viewport_size(viewport)
+        seen = []
+        for text in ("–", "9,999,999", "12.3 bn", "0"):
+            numbers.evaluate_all(say, text)
+            seen.append(numbers.evaluate_all(places))
+            assert numbers.evaluate_all(widths)
+        assert seen == [seen[0]] * 4
+        rows: dict[int, int] = Counter(top for _, top, _, _ in seen[0])
+        assert len(set(rows.values())) == 1  # no figure alone in a row
 
 
 # -- trying it
@@ -222,6 +259,37 @@ def test_a_value_out_of_its_range_is_not_sent(page: Page) -> None:
     expect(page.locator("#try-answer")).to_contain_text("The answer will be here")
     page.get_by_role("button", name="Usual").click()
     send(page)
+
+
+def test_without_an_input_it_says_what_is_missing(page: Page) -> None:
+    chooser(page).select_option("digits")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#try-answer")).to_contain_text(
+        "There is no image yet: choose one, drop one or draw one"
+    )
+    board = page.get_by_label("Draw with a pointer")
+    board.scroll_into_view_if_needed()
+    board.click()
+    expect(page.locator("#try-form")).to_contain_text("drawing.png")
+    page.get_by_role("button", name="Clear").click()  # and what was drawn is not sent after all
+    expect(page.locator("#try-form")).not_to_contain_text("drawing.png")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#try-answer")).to_contain_text("Nothing was sent")
+
+
+def test_an_embedding_is_shown_by_its_size_and_first_numbers(page: Page) -> None:
+    script = """async (told) => {
+        const { showAnswer } = await import("./answer.js");
+        const answer = { status: 200, headers: new Headers(), text: JSON.stringify(told), seconds: 0.01 };
+        showAnswer(document.getElementById("try-answer"), answer);
+    }"""
+    vector = [0.6, -0.8] + [0.0] * 382
+    page.evaluate(script, {"embedding": vector})
+    answer = page.locator("#try-answer")
+    expect(answer).to_contain_text("384 numbers of length 1; the first:")
+    expect(answer.locator(".outputs")).to_have_text("0.6  -0.8  0  0  0  0  0  0  …")
+    page.evaluate(script, {"predictions": [{"embedding": vector}, {"embedding": [1.5]}]})
+    expect(answer.locator("li").first).to_contain_text("384 numbers: 0.6  -0.8  0 …")
 
 
 def test_what_is_refused_says_why(browser: Browser, server: Server, tmp_path: Path) -> None:
@@ -366,11 +434,20 @@ def test_nothing_served_and_a_version_that_failed(
     server.stop()
     publish(server, trained / "digits.pt", "digits")
     damage(server, "digits-1.0")
-    server.write_deployment(models={"digits": {"default": "1.0", "versions": {"1.0": ONE_LANE}}})
+    server.write_deployment(models={"digits": {"default": "1.0", "versions": {"1.0": SETTINGS}}})
     server.start()
+    refused = server.client.post("/predictions/digits", content=b"any").json()
+    assert refused["detail"].startswith(
+        "digits 1.0, the default, has no worker: its files are not as they were"
+    )
+    assert "  no answers: digits 1.0, the default, has no worker" in server.run("status").stdout
     with watched_page(browser, viewport=PHONE) as watched:
         page = watched.visit(f"{server.announced['front']}/console")
-        expect(page.locator("#state")).to_have_text("not ready")
+        expect(page.locator("#state")).to_have_text("digits is down")
+        expect(page.get_by_label("Model digits")).to_have_class(re.compile(r"\bdown\b"))
+        expect(page.get_by_label("Model digits").locator("header .reason")).to_contain_text(
+            "1.0, the default, has no"
+        )
         expect(page.locator("#banner")).to_contain_text("SHA-256")
         expect(version_of(page, "digits", "1.0").locator(".condition")).to_have_text("failed")
         expect(version_of(page, "digits", "1.0").locator(".reason")).to_contain_text("SHA-256")

@@ -11,14 +11,14 @@ import httpx
 import numpy as np
 import pytest
 import torch
-
 from examples import train_breast_cancer, train_digits
-from handlers.base import CheckpointHandler
-from handlers.request import Request
-from models.architecture_import import import_architectures
-from models.checkpoint import load_checkpoint
 from tests.e2e.conftest import CONFIGS
 from tests.e2e.server import Server
+
+from statehouse.handlers.base import CheckpointHandler
+from statehouse.handlers.request import Request
+from statehouse.models.architecture_import import import_architectures
+from statehouse.models.checkpoint import load_checkpoint
 
 TOLERANCE = 1e-5
 PNG_SIGNATURE = b"\x89PNG"
@@ -155,14 +155,20 @@ class TestFormsOfARequest:
 def test_tritonclient_works_unchanged(server: Server, architecture_files: dict[str, dict[str, Path]]) -> None:
     import tritonclient.http as triton
 
-    client = triton.InferenceServerClient(server.announced["front"].removeprefix("http://"))
+    with triton.InferenceServerClient(server.announced["front"].removeprefix("http://")) as client:
+        assert_it_answers(client, architecture_files["simple_net"]["1.0"])
+
+
+def assert_it_answers(client: Any, checkpoint: Path) -> None:
+    import tritonclient.http as triton
+
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("simple_net")
     assert client.is_model_ready("simple_net", "2.0")
     metadata = client.get_model_metadata("simple_net")
     assert metadata["inputs"] == [{"name": "input", "datatype": "FP32", "shape": [-1, 6]}]
-    module = load_checkpoint(architecture_files["simple_net"]["1.0"]).build()
+    module = load_checkpoint(checkpoint).build()
     rows = torch.randn(3, 6)
     with torch.inference_mode():
         expected = module(rows).numpy()
@@ -182,7 +188,6 @@ def test_tritonclient_works_unchanged(server: Server, architecture_files: dict[s
 
 def test_grpc_gives_the_same_bytes_and_needs_the_token(server: Server) -> None:
     import grpc
-
     from tests.e2e.torchserve_grpc import predict
 
     address = server.status()["grpc"]

@@ -16,14 +16,14 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-
-from models.architecture import build_model
-from models.checkpoint import save_checkpoint
-from models.task import TensorTask
-from scripts.publish import publish
-from scripts.store import LocalStore
 from tests.e2e.prometheus import DEPLOY, Prometheus
 from tests.e2e.server import Server
+
+from statehouse.models.architecture import build_model
+from statehouse.models.checkpoint import save_checkpoint
+from statehouse.models.tasks.registry import TensorTask
+from statehouse.scripts.publishing.publish import publish
+from statehouse.scripts.store import LocalStore
 
 CONFIG = {"input_size": 4, "hidden_size": 5, "num_classes": 3}
 GOOD, BAD = b'{"inputs": [1, 2, 3, 4]}', b'{"inputs": [1, 2]}'
@@ -41,7 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     for version in ("1.0", "1.1"):
         publish(file, store=LocalStore(server.store), name="net", version=version)
-    settings = {"workers": WORKERS, "lanes": [{"batch_size": 8}]}
+    settings = {"workers": WORKERS, "batch_size": 8}
     server.write_deployment(models={"net": {"default": "1.0", "versions": {"1.0": settings}}})
     server.start()
     yield server
@@ -220,14 +220,15 @@ def test_no_client_can_add_a_series(server: Server) -> None:
 
 def test_a_problem_is_one_line_with_the_ids_of_the_answer(server: Server) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
-    ask(server)
+    log = server.folder / "deployment.problems.jsonl"
+    # A second takes a hundred lines, and the test before this one asked for more.
+    wait_for(lambda: ask(server, path="/predictions/nosuch").headers["x-request-id"] in log.read_text())
     refused = ask(server, BAD, **{"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
     named = ask(server, BAD, **{"x-request-id": "order-17"})
     unknown = ask(server, path="/predictions/nosuch")
     assert refused.json()["request_id"] == refused.headers["x-request-id"] == trace
     assert named.json()["request_id"] == named.headers["x-request-id"] == "order-17"
     assert unknown.json()["request_id"] == unknown.headers["x-request-id"]
-    log = server.folder / "deployment.problems.jsonl"
     ids = [answer.headers["x-request-id"] for answer in (refused, named, unknown)]
     wait_for(lambda: ids[-1] in log.read_text())
     lines = [json.loads(line) for line in log.read_text().splitlines()]
@@ -238,7 +239,7 @@ def test_a_problem_is_one_line_with_the_ids_of_the_answer(server: Server) -> Non
         (ids[2], 404, "no-such-model", "nosuch"),
     ]
     assert told[0]["trace_id"] == trace
-    assert {line["event"] for line in lines} <= {"problem", "left-out"}
+    assert {line["event"] for line in lines} == {"problem"}
 
 
 def worker_pids(server: Server) -> list[int]:
@@ -343,7 +344,7 @@ def test_a_retired_version_s_series_go_and_changes_are_counted(server: Server) -
     assert ask(server, path="/predictions/net/1.0").status_code == 410
     more = grown(server, before)
     assert more("statehouse_changes_total", kind="swap", outcome="done") == 1
-    assert more("statehouse_changes_total", kind="swap", outcome="failed") == 1
+    assert more("statehouse_changes_total", kind="swap", outcome="failed") == 0  # a typo is none
     assert more("statehouse_changes_total", kind="retire", outcome="done") == 1
     samples = read(server)
     assert {dict(labels).get("version") for _, labels in samples if "model" in dict(labels)} <= {

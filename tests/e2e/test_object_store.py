@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from scripts.publish import publish
-from scripts.store import open_store
 from tests.e2e.server import Server
 from tests.object_store import ACCESS_KEY, SECRET_KEY, Once, Proxy, Weed, environment, forget_connections
 from tests.scripts.conftest import save_small_net
 
+from statehouse.scripts.publishing.publish import publish
+from statehouse.scripts.servers.private_folder import RuntimeFolder
+from statehouse.scripts.store import open_store
+
 ROW = {"inputs": [1, 2, 3, 4]}
 VERSIONS = ("1.0", "1.1", "1.2", "1.3")
-ONE_LANE = {"lanes": [{"batch_size": 8}]}
+SETTINGS = {"batch_size": 8}
 
 
 class CachingServer(Server):
@@ -85,7 +86,7 @@ def address(weed: Weed, tmp_path_factory: pytest.TempPathFactory) -> str:
 def server(address: str, proxy: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CachingServer]:
     """A server with an empty cache of its own."""
     server = CachingServer(tmp_path_factory.mktemp("server"), proxy.port)
-    models = {"net": {"default": "1.0", "versions": {"1.0": ONE_LANE}}}
+    models = {"net": {"default": "1.0", "versions": {"1.0": SETTINGS}}}
     server.write_deployment(model_store=address, models=models)
     server.start()
     yield server
@@ -163,7 +164,7 @@ def test_while_the_store_is_away_what_is_here_is_served_swapped_and_restarted(
     assert server.serving() == "1.1"
     assert server.stop() == 0
     desired = server.read_deployment()
-    desired["models"]["net"]["versions"]["1.2"] = ONE_LANE
+    desired["models"]["net"]["versions"]["1.2"] = SETTINGS
     server.write_deployment(**desired)
     server.start()
     [missing] = server.announced["missing"]
@@ -184,14 +185,14 @@ def test_while_the_store_is_away_what_is_here_is_served_swapped_and_restarted(
 def test_no_credential_is_written_said_or_handed_on(
     server: CachingServer, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    status = server.status()
     server.hear("history")
     server.hear("cache")
     server.hear("status")
     secrets = [SECRET_KEY.encode(), ACCESS_KEY.encode()]
-    written = [file for folder in (server.folder, Path(status["log"]).parent) for file in folder.rglob("*")]
+    private = RuntimeFolder.of_deployment(server.deployment_file).path
+    written = [file for folder in (server.folder, private) for file in folder.rglob("*")]
     read = [file for file in written if file.is_file()]
-    assert any("servers.log" in file.name for file in read)
+    assert server.folder / "deployment.log" in read
     for file in read:
         content = file.read_bytes()
         assert not any(secret in content for secret in secrets), file

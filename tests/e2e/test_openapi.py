@@ -12,9 +12,9 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
-
-from handlers.golden import read_golden
 from tests.e2e.server import Server
+
+from statehouse.handlers.golden import read_golden
 
 Json = dict[str, Any]
 MODELS = ("digits", "breast_cancer", "diabetes", "simple_net", "convnet")

@@ -45,7 +45,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy2(ROOT / name, folder / name)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     # make must not install the copy into the environment that it shares.
-    os.utime(folder / "pyproject.toml", (0, 0))
+    for name in ("pyproject.toml", "requirements.lock"):
+        os.utime(folder / name, (0, 0))
     return folder
 
 
@@ -103,7 +104,7 @@ def run(command: list[str], project: Path) -> str:
 
 
 def check_deployment(project: Path, text: str) -> None:
-    from scripts.deployment import Deployment, read_deployment
+    from statehouse.scripts.deployment.file import Deployment, read_deployment
 
     shown = Deployment.model_validate(yaml.safe_load(text))
     written = read_deployment(project / "deployment.yaml")
@@ -128,7 +129,7 @@ def test_the_swap_left_the_version_that_it_says(serving: Path) -> None:
 def test_it_names_only_commands_and_files_that_there_are() -> None:
     from typer.main import get_command
 
-    from scripts.cli import app
+    from statehouse.scripts.cli import app
 
     text = (ROOT / "README.md").read_text()
     commands = set(get_command(app).commands)  # type: ignore[attr-defined]

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-
-from models.renaming import rename
-from scripts.rename_rules import read_rules
 from tests.e2e.server import Server
+
+from statehouse.models.foreign.renaming import rename
+from statehouse.scripts.commands.values import read_rules
 
 TOLERANCE = 1e-4
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,7 +52,7 @@ def readme_publishes() -> str:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Both, published as the README says, which tells neither labels nor sizes."""
     server = Server(tmp_path_factory.mktemp("real"))
-    one = {"default": "1.0", "versions": {"1.0": {"lanes": [{"batch_size": 8}]}}}
+    one = {"default": "1.0", "versions": {"1.0": {"batch_size": 8}}}
     server.write_deployment()
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
@@ -75,7 +75,7 @@ def photograph(name: str) -> bytes:
 @pytest.fixture(scope="module")
 def mobilenet() -> Callable[[Image.Image], tuple[list[str], torch.Tensor]]:
     """torchvision's own labels and scores of an image."""
-    from models.libraries.torchvision import torchvision
+    from statehouse.models.libraries.torchvision import torchvision
 
     module = torchvision.models.mobilenet_v2()
     module.load_state_dict(torch.load(MOBILENET, weights_only=True))
@@ -92,7 +92,7 @@ def mobilenet() -> Callable[[Image.Image], tuple[list[str], torch.Tensor]]:
 @pytest.fixture(scope="module")
 def efficientnet() -> Callable[[Image.Image], tuple[list[str], torch.Tensor]]:
     """timm's own labels and scores of an image."""
-    from models.libraries.timm import timm
+    from statehouse.models.libraries.timm import timm
 
     module = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
     given = torch.load(EFFICIENTNET, weights_only=True)

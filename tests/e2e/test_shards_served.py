@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from models import TensorTask, build_model, save_checkpoint
 from tests.e2e.server import Server
+
+from statehouse.models import TensorTask, build_model, save_checkpoint
 
 CONFIG = {"input_size": 4, "hidden_sizes": [64, 64], "output_size": 2}
 
@@ -23,8 +23,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator
     path = save_checkpoint(tmp_path / "net.pt", net, architecture="mlp", config=CONFIG, task=TensorTask())
     server.run("publish", str(path), "--name", "net", "--version", "1.0")
     server.run("publish", str(path), "--name", "net", "--version", "1.1", "--shard-size", "5kB")
-    one_lane = {"lanes": [{"batch_size": 4}]}
-    server.write_deployment(models={"net": {"default": "1.0", "versions": {"1.0": one_lane}}})
+    settings = {"batch_size": 4}
+    server.write_deployment(models={"net": {"default": "1.0", "versions": {"1.0": settings}}})
     yield server.start()
     server.kill_if_running()
 

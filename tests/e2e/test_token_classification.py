@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 import tokenizers
 import torch
-
-from models.libraries.transformers import transformers
 from tests.e2e.server import Server
+
+from statehouse.models.libraries.transformers import transformers
 
 PEOPLE = (
     "Ada Lovelace",
@@ -109,7 +109,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.run(
         "publish", str(folder), "--task", "token_classification", "--name", "tagger", "--version", "1.0"
     )
-    versions = {"1.0": {"lanes": [{"batch_size": 8}]}}
+    versions = {"1.0": {"batch_size": 8}}
     server.write_deployment(models={"tagger": {"default": "1.0", "versions": versions}})
     server.start()
     yield server

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-
-from handlers.masks import read_mask
-from models import ImageSegmentationTask, save_checkpoint
 from tests.e2e.server import Server
 from tests.e2e.shapes import ARCHITECTURE, CONFIG, LABELS, SIDE, pictures, train
+
+from statehouse.handlers.images.masks import read_mask
+from statehouse.models import ImageSegmentationTask, save_checkpoint
 
 TASK = ImageSegmentationTask(labels=LABELS, resize=SIDE)
 
@@ -33,7 +33,7 @@ def server(one_thread: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     save_checkpoint(file, train(TASK), architecture=ARCHITECTURE, config=CONFIG, task=TASK)
     example.write_bytes(pictures(1, seed=3)[0].png)
     server.run("publish", str(file), "--name", "shapes", "--version", "1.0", "--example", str(example))
-    one = {"default": "1.0", "versions": {"1.0": {"lanes": [{"batch_size": 4}]}}}
+    one = {"default": "1.0", "versions": {"1.0": {"batch_size": 4}}}
     server.write_deployment(models={"shapes": one})
     server.start()
     yield server

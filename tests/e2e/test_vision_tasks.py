@@ -15,11 +15,17 @@ import pytest
 import torch
 from openapi_spec_validator import validate
 from PIL import Image
+from tests.e2e.server import Server
 from torch.nn.functional import interpolate
 
-from handlers.masks import read_mask
-from models import ImageSegmentationTask, ObjectDetectionTask, build_model, load_checkpoint, save_checkpoint
-from tests.e2e.server import Server
+from statehouse.handlers.images.masks import read_mask
+from statehouse.models import (
+    ImageSegmentationTask,
+    ObjectDetectionTask,
+    build_model,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 DETECTOR = "torchvision:fasterrcnn_mobilenet_v3_large_320_fpn"
 DETECTOR_CONFIG = {
@@ -78,7 +84,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, checkpoints: dict[str, Path
     photo.write_bytes(photograph("coffee.png"))
     for name, file in checkpoints.items():
         server.run("publish", str(file), "--name", name, "--version", "1.0", "--example", str(photo))
-    one = {"default": "1.0", "versions": {"1.0": {"lanes": [{"batch_size": 4}]}}}
+    one = {"default": "1.0", "versions": {"1.0": {"batch_size": 4}}}
     server.write_deployment(models=dict.fromkeys(checkpoints, one))
     server.start()
     yield server
@@ -103,7 +109,7 @@ def test_detections_are_the_librarys_own(server: Server, checkpoints: dict[str, 
 
 
 def test_masks_are_the_librarys_own(server: Server, checkpoints: dict[str, Path]) -> None:
-    from models.libraries.torchvision import torchvision
+    from statehouse.models.libraries.torchvision import torchvision
 
     module = load_checkpoint(checkpoints["segmenter"]).build()
     preset = torchvision.transforms._presets.SemanticSegmentation(resize_size=160)

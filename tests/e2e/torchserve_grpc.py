@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from scripts.load_test.grpc_messages import PREDICTIONS, decode_prediction, encode_request
+from statehouse.scripts.load_test.grpc_messages import PREDICTIONS, decode_prediction, encode_request
 
 
 def predict(address: str, name: str, body: bytes, *, token: str | None, version: str = "") -> bytes:

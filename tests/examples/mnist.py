@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from models import load_checkpoint
+from statehouse.models import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "examples/train_mnist.py", "--output"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.store import LocalStore
+from statehouse.scripts.store import LocalStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PREPARE = """
@@ -15,7 +15,7 @@ import sys
 sys.path.insert(0, "examples")
 import demo
 
-from scripts.store import LocalStore
+from statehouse.scripts.store import LocalStore
 
 demo.prepare(demo.DEMOS[1], LocalStore("model_store"))
 sys.exit(3 if "torch" in sys.modules else 0)
@@ -50,9 +50,9 @@ def test_the_first_time_it_trains_and_publishes(project):
     assert "$ statehouse publish checkpoints/breast_cancer.safetensors --name breast_cancer" in printed
 
 
-def test_it_leaves_a_sample_request(project):
-    sample = json.loads((project[0] / "checkpoints" / "patient.json").read_bytes())
-    assert len(sample["inputs"]) == 30
+def test_it_leaves_a_request(project):
+    request = json.loads((project[0] / "checkpoints" / "patient.json").read_bytes())
+    assert len(request["inputs"]) == 30
 
 
 def test_the_second_time_there_is_nothing_to_do(project):

@@ -15,9 +15,9 @@ import pytest
 import torch
 from PIL import Image
 
-from models import load_checkpoint
-from scripts.publish import publish
-from scripts.store import LocalStore
+from statehouse.models import load_checkpoint
+from statehouse.scripts.publishing.publish import publish
+from statehouse.scripts.store import LocalStore
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import torch
-
-from models.checkpoint import save_checkpoint
-from models.example import Example
-from models.task import TensorTask
-from scripts.control import ControlClient
-from scripts.publish import publish
-from scripts.store import LocalStore
 from tests.e2e.server import Server
 from tests.faults.load import CountedLoad
 from tests.faults.moody_nets import MoodyNet
+
+from statehouse.models.checkpoint import save_checkpoint
+from statehouse.models.example import Example
+from statehouse.models.tasks.registry import TensorTask
+from statehouse.scripts.control.client import ControlClient
+from statehouse.scripts.publishing.publish import publish
+from statehouse.scripts.store import LocalStore
 
 NETS = Path(__file__).with_name("moody_nets.py")
 GOLDEN = Example(content_type="application/json", body=b'{"inputs": [1, 2, 3, 4]}')
@@ -53,15 +54,28 @@ class FaultyServer(Server):
         default: str = "1.0",
         *others: str,
         name: str = "moody",
-        lanes: Sequence[dict[str, int]] = ({"batch_size": 8},),
+        batch_size: int = 8,
         **fields: Any,
     ) -> None:
-        """Write a deployment of one name; in one lane where lanes are not the point, which start sooner."""
-        versions = {version: {"lanes": list(lanes)} for version in (default, *others)}
+        """Write a deployment of one name."""
+        versions = {version: {"batch_size": batch_size} for version in (default, *others)}
         models = {name: {"default": default, "versions": versions}}
         shutil.copy(NETS, self.folder)
         limits = {"request_timeout_seconds": 45} | fields.pop("limits", {})
         self.write_deployment(architectures=[NETS.stem], models=models, limits=limits, **fields)
+
+    def kill_the_silent_after(self, seconds: float) -> None:
+        """Have a server that is silent be killed sooner, from the next start on; it is no setting."""
+        script = self.folder / "statehouse"
+        script.write_text(
+            f"#!{sys.executable}\n"
+            "from statehouse.__main__ import main\n"
+            "from statehouse.scripts.servers import server_process\n"
+            f"server_process.LONGEST_SILENCE_SECONDS = {seconds}\n"
+            "main()\n"
+        )
+        script.chmod(0o700)
+        self.command = str(script)
 
     def load(self, path: str = "moody", **how: Any) -> CountedLoad:
         return CountedLoad(f"{self.announced['front']}/predictions/{path}", **how)

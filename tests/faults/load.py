@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import threading
@@ -12,7 +13,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from scripts.load_test import Body, ClosedLoop, LoadPlan, LoadProgress, LoadResult, OpenLoop, run_load
+from statehouse.scripts.load_test import (
+    Body,
+    ClosedLoop,
+    LoadPlan,
+    LoadProgress,
+    LoadResult,
+    OpenLoop,
+    run_load,
+)
 
 LONGEST_SECONDS = 300
 TIMEOUT_SECONDS = 100
@@ -88,7 +97,10 @@ class CountedLoad(threading.Thread):
 
     def run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._results = self._loop.run_until_complete(self._run())
+        try:
+            self._results = self._loop.run_until_complete(self._run())
+        finally:
+            self._loop.close()
 
     async def _run(self) -> list[LoadResult]:
         self._begun.set()
@@ -110,8 +122,10 @@ class CountedLoad(threading.Thread):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
+        with contextlib.suppress(RuntimeError):  # it took LONGEST_SECONDS, and is over
+            self._loop.call_soon_threadsafe(self._over.set)
         self.join()
+        self._loop.close()
 
     @property
     def result(self) -> Counted:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models import register_architecture
+from statehouse.models import register_architecture
 
 POISON = 13.0
 HOLD = Path(__file__).with_name("hold")

@@ -33,15 +33,15 @@ def message(**fields: str | int) -> bytes:
 
 
 def http_attempts(name: str, evil: str) -> list[tuple[str, str, str]]:
-    lane = f"/models/{name}/1.0-b8"
+    registered = f"/models/{name}/1.0-g0"
     change = json.dumps({"name": name, "version": "1.0", "user": "nobody", "host": "x"})
     return [
         ("POST", f"/models?url={evil}&initial_workers=1&synchronous=true", ""),
-        ("PUT", f"{lane}?min_worker=0&synchronous=true", ""),
-        ("PUT", f"{lane}/set-default", ""),
-        ("DELETE", lane, ""),
+        ("PUT", f"{registered}?min_worker=0&synchronous=true", ""),
+        ("PUT", f"{registered}/set-default", ""),
+        ("DELETE", registered, ""),
         ("DELETE", f"/models/{name}", ""),
-        ("GET", f"{lane}?customized=true", ""),
+        ("GET", f"{registered}?customized=true", ""),
         ("GET", "/token", ""),
         ("GET", "/plan", ""),
         *[("POST", f"/changes/{kind}", change) for kind in ("retire", "swap", "apply", "scale")],

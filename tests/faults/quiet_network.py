@@ -16,8 +16,9 @@ import time
 from ipaddress import ip_address
 from pathlib import Path
 
-from scripts.control import ControlClient
 from tests.faults.conftest import FaultyServer
+
+from statehouse.scripts.control.client import ControlClient
 
 ELSEWHERE = "192.0.2.1"
 SO_RCVBUFFORCE, SOL_PACKET, PACKET_STATISTICS = 33, 263, 6  # Linux's; socket has no names for them

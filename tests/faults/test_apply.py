@@ -8,8 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import yaml
-
-from scripts.deployment import DEFAULT_LANES
 from tests.e2e.server import STATEHOUSE
 from tests.faults.conftest import FaultyServer
 from tests.faults.test_changes import assert_lost_nothing
@@ -32,8 +30,7 @@ def assert_matches(server: FaultyServer, wanted: dict[str, Any]) -> None:
     for name, model in wanted["models"].items():
         assert rows[name, model["default"]]["default"]
         for version, settings in model["versions"].items():
-            lanes = settings.get("lanes", DEFAULT_LANES)
-            assert rows[name, version]["workers"]["ready"] == settings.get("workers", 1) * len(lanes)
+            assert rows[name, version]["workers"]["ready"] == settings.get("workers", 1)
     assert server.read_deployment()["models"].keys() == wanted["models"].keys()
     assert server.is_ready()
 
@@ -100,10 +97,21 @@ def test_an_invalid_edit_is_refused_and_stays(served: FaultyServer) -> None:
     assert served.run_json("apply")["done"] == []
 
 
+def files_of(server: FaultyServer) -> dict[str, tuple[int, int]]:
+    """Every file of what is desired and was changed, with what tells that it was written."""
+    return {
+        file.name: (file.stat().st_mtime_ns, file.stat().st_ino)
+        for file in server.folder.glob("deployment.*")
+        if file.name not in ("deployment.problems.jsonl", "deployment.log")
+    }
+
+
 def test_an_edit_that_changes_nothing_stands_in_no_way_once_it_is_applied(served: FaultyServer) -> None:
     changes = len(served.history())
     served.deployment_file.write_text("# a note\n" + yaml.safe_dump(served.read_deployment()))
+    before = files_of(served)
     assert served.run_json("apply") == {"plan": [], "done": []}
+    assert files_of(served) == before  # nothing is written: the note stays
     served.run("swap", "moody", "1.1")
     assert served.serving() == "1.1"
     assert len(served.history()) == changes

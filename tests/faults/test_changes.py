@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import signal
 import socket
 import subprocess
 import threading
@@ -12,13 +14,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-
-from scripts.control import ControlClient, user_name
 from tests.e2e.server import STATEHOUSE
 from tests.e2e.torchserve_grpc import predict
+from tests.faults.at_terminal import AtTerminal
 from tests.faults.conftest import FaultyServer
 from tests.faults.load import CountedLoad, body_of
 from tests.faults.moody_nets import HOLD, POISON
+
+from statehouse.scripts.control.client import ControlClient, user_name
 
 WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
@@ -109,8 +112,7 @@ def test_retiring_waits_for_requests_that_name_it_and_refuses_them_then(served: 
     refused = server.ask("moody/1.2")
     assert refused.status_code == 410
     assert "retired" in refused.json()["detail"]
-    default = server.run("retire", "moody", "1.1", "--drain", "5s", check=False)
-    assert default.returncode == 0  # the last one may go
+    server.run("retire", "moody", "1.1", "--drain", "5s", "--yes")  # the last one may go
     assert server.ask().status_code == 404
     server.run("swap", "moody", "1.1")
     assert server.serving() == "1.1"
@@ -122,6 +124,25 @@ def test_retiring_the_default_beside_others_is_refused(served: FaultyServer) -> 
     assert refused.returncode == 1
     assert "is the default" in refused.stderr
     assert served.serving() == "1.0"
+
+
+def test_retiring_the_last_version_of_a_name_is_asked_about(served: FaultyServer) -> None:
+    server = served
+    server.publish("1.0", name="lonely")
+    server.run("swap", "lonely", "1.0")
+    refused = server.run("retire", "lonely", "1.0", check=False)
+    assert refused.returncode == 1
+    assert "statehouse retire lonely 1.0 --yes" in refused.stderr
+    for answer, code in ((b"\n", 1), (b"y\n", 0)):
+        assert server.serving("lonely") == "1.0"
+        command = AtTerminal(server, "retire", "lonely", "1.0")
+        command.shows("lonely 1.0 is the last version of lonely")
+        command.shows("Retire it? [y/N] ")
+        command.type(answer)
+        assert command.ends() == code
+    assert server.ask("lonely").status_code == 404
+    server.run("swap", "lonely", "1.0")
+    server.run("retire", "lonely", "1.0", "--yes")
 
 
 @contextmanager
@@ -161,13 +182,15 @@ def test_the_second_operator_waits_or_is_told(served: FaultyServer) -> None:
         server.wait_until(lambda: server.read_deployment()["models"]["moody"]["default"] == "1.2")
         told = server.run("swap", "moody", "1.1", "--no-wait", check=False)
         assert told.returncode == 1
-        assert f"swap moody by {user_name()} is running" in told.stderr
+        assert f"swap moody 1.2 by {user_name()}@{socket.gethostname()} is running" in told.stderr
         assert "moody is served by 1.2." in told.stderr
         second = begin(server, "swap", "moody", "1.0")
         assert second.stderr is not None
         assert "waiting for swap moody" in second.stderr.readline()
         assert finish() == 200
-    assert (first.wait(), second.wait()) == (0, 0)
+    for each in (first, second):
+        each.communicate()
+    assert (first.returncode, second.returncode) == (0, 0)
     assert server.serving() == "1.0"
     again = server.run_json("swap", "moody", "1.0")
     assert (again["changed"], again["serving"]) == (False, "1.0")
@@ -218,3 +241,41 @@ def test_what_no_change_can_mean_is_refused_in_words(served: FaultyServer) -> No
     nothing = served.run("rollback", "unknown", check=False)
     assert "no version to roll back to" in nothing.stderr
     assert served.serving() == "1.0"
+
+
+def test_problems_alone_are_written_down_also_while_changes_run(served: FaultyServer) -> None:
+    server = served
+    server.ask("nobody")
+    problems = server.deployment_file.with_suffix(".problems.jsonl")
+    server.wait_until(lambda: "no-such-model" in problems.read_text())
+    lines = [json.loads(line) for line in problems.read_text().splitlines()]
+    assert {line["event"] for line in lines} == {"problem"}
+    assert not any(line["status"] == 200 for line in lines)
+    assert not server.deployment_file.with_suffix(".requests.jsonl").exists()
+    shown = server.run("logs", "--of", "problems", "-n", "1").stdout
+    assert " 404 no-such-model POST /predictions/nobody " in shown
+
+
+def test_what_the_servers_said_is_shown_while_they_run_and_when_they_have_stopped(
+    served: FaultyServer,
+) -> None:
+    server = served
+    following = subprocess.Popen(
+        [STATEHOUSE, "logs", "--of", "supervisor", "-n", "1", "-f"],
+        stdout=subprocess.PIPE, text=True, cwd=server.folder, env=server.environment(),
+    )  # fmt: skip
+    assert following.stdout is not None
+    following.stdout.readline()  # it follows from here on
+    server.run("swap", "moody", "1.1")
+    for line in following.stdout:
+        if "swap moody 1.1: done" in line:
+            break
+    following.send_signal(signal.SIGINT)
+    following.communicate(timeout=60)
+    assert following.returncode == 0
+    assert server.stop() == 0
+    assert server.run("logs", "-n", "1").stdout.endswith(" supervisor the servers have stopped\n")
+    workers = server.run("logs", "--of", "worker", "--json", "-n", "2").stdout.splitlines()
+    assert [json.loads(line)["of"] for line in workers] == ["worker", "worker"]
+    absent = server.run("logs", "--deployment", "nowhere.yaml", check=False)
+    assert (absent.returncode, "has not been served" in absent.stderr) == (1, True)

@@ -9,12 +9,12 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.e2e.server import STATEHOUSE
 from tests.faults.conftest import FaultyServer
 from tests.faults.load import body_of
@@ -182,7 +182,10 @@ class ServerOfADisk(FaultyServer):
 def test_a_disk_of_temporary_files_that_is_full_stops_no_answer(
     disk_of_temporary_files: Path, tmp_path: Path
 ) -> None:
-    """A worker that has to start meanwhile may fail to; once there is room again, all is as desired."""
+    """A worker that has to start meanwhile may fail to; once there is room again, all is as desired.
+
+    Until then its requests wait; and a flip to what is loaded needs no room.
+    """
     server = ServerOfADisk(tmp_path)
     server.disk = disk_of_temporary_files
     for version in ("1.0", "1.1"):
@@ -190,19 +193,26 @@ def test_a_disk_of_temporary_files_that_is_full_stops_no_answer(
     server.deploy("1.0", "1.1")
     server.start()
     try:
-        with server.load(rate=50) as load:
+        with server.load("moody/1.0", rate=50) as load, ThreadPoolExecutor(8) as pool:
             server.wait_until(lambda: load.answered > 50)
             filler = fill(disk_of_temporary_files)
+            server.run("swap", "moody", "1.1")
+            server.run("rollback", "moody")
             [pid] = server.model("moody", "1.1")["workers"]["pids"]
             os.kill(pid, signal.SIGKILL)
-            beyond = load.answered + 500
+            beyond = load.answered + 300
             server.wait_until(lambda: load.answered > beyond)
+            waiting = [pool.submit(server.ask, "moody/1.1") for _ in range(8)]
+            beyond = load.answered + 200
+            server.wait_until(lambda: load.answered > beyond)
+            refused = [each.result().text for each in waiting if each.done()]
             filler.unlink()
             server.wait_until(lambda: server.model("moody", "1.1")["workers"]["pids"] not in ([], [pid]))
             server.wait_until(server.is_ready)
         assert load.result.answers.keys() == {(200, "1.0")}
         assert not load.result.errors
-        assert server.ask("moody/1.1").status_code == 200
+        assert refused == []
+        assert [each.result().status_code for each in waiting] == [200] * 8
         server.run("swap", "moody", "1.1")
     finally:
         server.kill_if_running()

@@ -19,27 +19,27 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-
-from models.errors import StatehouseError
-from scripts.control import ControlClient, user_name
-from scripts.deployment import Deployment, VersionSettings
-from scripts.journal import Journal
-from scripts.runtime import RuntimeFolder
 from tests.e2e.server import STATEHOUSE
 from tests.faults.conftest import FaultyServer
 from tests.faults.load import body_of
-from tests.scripts.test_child_process import ends_soon
+from tests.scripts.servers.test_child_process import ends_soon
+
+from statehouse.models.errors import StatehouseError
+from statehouse.scripts.control.client import ControlClient, user_name
+from statehouse.scripts.deployment.file import Deployment, VersionSettings
+from statehouse.scripts.deployment.journal import Journal
+from statehouse.scripts.servers.private_folder import RuntimeFolder
 
 Models = dict[str, Any]
 SLOW = (body_of(10.5),)  # half a second in the worker, so that there is something to drain
-OTHER_SETTINGS = {"workers": 2, "lanes": [{"batch_size": 4}]}
+OTHER_SETTINGS = {"workers": 2, "batch_size": 4}
 
 
 def in_full(settings: dict[str, Any]) -> dict[str, Any]:
     return VersionSettings.model_validate(settings).model_dump(mode="json")
 
 
-ONE_LANE = in_full({"lanes": [{"batch_size": 8}]})
+SETTINGS = in_full({"batch_size": 8})
 
 
 @dataclass(frozen=True)
@@ -228,8 +228,8 @@ def settled(server: FaultyServer, which: str) -> tuple[str, str]:
         for version in model["versions"]:
             if (name, version) != ("moody", old):
                 client.change("retire", lambda step: None, name=name, version=version)
-    if models["moody"]["versions"][old] != ONE_LANE:
-        client.change("settings", lambda step: None, name="moody", version=old, settings=ONE_LANE)
+    if models["moody"]["versions"][old] != SETTINGS:
+        client.change("settings", lambda step: None, name="moody", version=old, settings=SETTINGS)
     if KINDS[which].loaded:
         for version in (new, old):
             client.change("swap", lambda step: None, name="moody", version=version)
@@ -293,8 +293,7 @@ def assert_all_is_as_the_file_says(server: FaultyServer) -> dict[str, Any]:
         assert server.serving(name) == model["default"]
         for version, settings in model["versions"].items():
             assert rows[name, version]["state"] == "READY"
-            ready = settings["workers"] * len(settings["lanes"])
-            assert rows[name, version]["workers"]["ready"] == ready
+            assert rows[name, version]["workers"]["ready"] == settings["workers"]
     return status
 
 

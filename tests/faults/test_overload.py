@@ -13,7 +13,7 @@ TEN_MS = (body_of(10.01, 2, 3, 4),)  # one worker, one at a time: 100 per second
 def test_ten_times_the_capacity(make_server: Callable[[], FaultyServer]) -> None:
     server = make_server()
     server.publish("1.0")
-    server.deploy("1.0", lanes=({"batch_size": 1},), limits={"request_timeout_seconds": 5})
+    server.deploy("1.0", batch_size=1, limits={"request_timeout_seconds": 5})
     server.start()
     [pid] = server.model("moody", "1.0")["workers"]["pids"]
     with server.load(rate=1000, connections=64, bodies=TEN_MS, max_connections=2000) as load:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from tests.faults.conftest import FaultyServer
 from tests.faults.load import body_of
 from tests.faults.moody_nets import POISON

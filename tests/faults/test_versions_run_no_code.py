@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import torch
-
-from scripts.control import ControlClient
-from scripts.errors import CommandError
 from tests.faults.conftest import FaultyServer
+
+from statehouse.scripts.control.client import ControlClient
+from statehouse.scripts.errors import CommandError
 
 
 class RunsACommand:

@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-
 from tests.faults.conftest import FaultyServer
 from tests.faults.sockets import Listening, family_of, listening
+
+from statehouse.scripts.deployment.file import Deployment
+from statehouse.scripts.deployment.listen import split_address
+from statehouse.scripts.machine import is_loopback
+from statehouse.scripts.servers.private_folder import RuntimeFolder
 
 NOBODY = 65534
 PROBE = Path(__file__).with_name("other_user.py")
@@ -33,7 +37,7 @@ class Found(NamedTuple):
 
 
 def tokens_of(server: FaultyServer) -> dict[str, str]:
-    file = Path(server.status()["log"]).parent / "java" / "key_file.json"
+    file = RuntimeFolder.of_deployment(server.deployment_file).java_folder / "key_file.json"
     return {scope: each["key"] for scope, each in json.loads(file.read_text()).items() if scope != "API"}
 
 
@@ -84,6 +88,9 @@ def attempts(found: Found, tokens: dict[str, str | None], *, user: int | None) -
 
 
 def test_every_port_is_of_this_machine_alone(found: Found) -> None:
+    out_of_the_box = Deployment().listen.model_dump().values()
+    assert len(out_of_the_box) == 3
+    assert all(is_loopback(split_address(address)[0]) for address in out_of_the_box)
     assert len(found.listening.tcp) >= 4  # the front, the reader, gRPC's two
     for host, _ in found.listening.tcp | found.listening.udp:
         assert ip_address(host).is_loopback, found.listening

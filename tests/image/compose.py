@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from tests.image.podman import Podman
 
 FILE = Path(__file__).resolve().parents[2] / "deploy" / "compose.yaml"

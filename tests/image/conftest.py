@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.image.compose import Compose
 from tests.image.container import IMAGE, Container
 from tests.image.podman import Podman

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from tests.image.podman import Podman
 
 IMAGE = "statehouse"

@@ -10,14 +10,13 @@ from urllib.parse import quote
 
 import pytest
 import yaml
-
 from tests.image.compose import FILE, Compose
 
 pytestmark = pytest.mark.image
 READER, PROMETHEUS = "http://127.0.0.1:8090", "http://127.0.0.1:9090"
 PUBLISH = """
 import torch
-from models import TensorTask, build_model, save_checkpoint
+from statehouse import TensorTask, build_model, save_checkpoint
 config = {"input_size": 4, "hidden_size": 8, "num_classes": 3}
 module = build_model("simple_net", config)
 save_checkpoint("net.pt", module, architecture="simple_net", config=config, task=TensorTask())

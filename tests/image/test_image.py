@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 import yaml
-
 from tests.e2e.server import FREE_PORTS
 from tests.faults.conftest import NETS
 from tests.image.container import DATA, MEMORY_BYTES, Container
 from tests.image.podman import Podman
+
+from statehouse import DISTRIBUTION
 
 pytestmark = pytest.mark.image
 MOST_BYTES = 1_500_000_000  # uncompressed, with the CPU torch
@@ -24,9 +26,15 @@ import sys
 sys.path.insert(0, ".")
 import torch
 from moody_nets import MoodyNet
-from models import TensorTask, save_checkpoint
+from statehouse import TensorTask, save_checkpoint
 torch.manual_seed({seed})
 save_checkpoint("{version}.pt", MoodyNet(), architecture="moody_net", config={{}}, task=TensorTask())
+"""
+LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
+INSTALLED = """
+import json, re
+from importlib.metadata import distributions
+print(json.dumps({re.sub("[-_.]+", "-", d.name).lower(): d.version for d in distributions()}))
 """
 ZOMBIES = """
 from pathlib import Path
@@ -66,23 +74,29 @@ def test_the_image_is_small_and_says_how_it_runs(podman: Podman, image: str) -> 
     assert config["User"] == USER
     assert config["StopSignal"] == "SIGTERM"
     assert list(config["Volumes"]) == [DATA]
-    assert found["Healthcheck"]["Test"] == ["CMD", "statehouse", "status", "--ready"]
+    assert found["Healthcheck"]["Test"] == ["CMD", "statehouse", "status", "--live"]
     assert config["Labels"]["org.opencontainers.image.title"] == "Statehouse"
 
 
 def test_nothing_of_this_checkout_but_what_runs_is_in_it(podman: Podman, image: str) -> None:
     found = podman.out("run", "--rm", "--entrypoint=ls", "--network=none", image, "-A", "/opt/statehouse")
-    kept = {
-        ".venv",
-        "README.md",
-        "config.properties",
-        "handlers",
-        "models",
-        "pyproject.toml",
-        "run",
-        "scripts",
+    assert set(found.split()) == {".venv", "architectures", "run"}
+    found = podman.out("run", "--rm", "--entrypoint=ls", "--network=none", image, "-A", "/opt")
+    assert "source" not in found.split()
+
+
+def test_what_is_installed_is_what_is_locked(podman: Podman, image: str) -> None:
+    found = json.loads(
+        podman.out("run", "--rm", "--entrypoint=python", "--network=none", image, "-c", INSTALLED)
+    )
+    locked = dict(
+        line.partition(" ")[0].split("==")
+        for line in LOCK.read_text().splitlines()
+        if not line.startswith("#")
+    )
+    assert {name: version.partition("+")[0] for name, version in found.items() if name != DISTRIBUTION} == {
+        name: locked[name] for name in found if name != DISTRIBUTION
     }
-    assert {name for name in found.split() if not name.endswith(".egg-info")} == kept
 
 
 def test_it_runs_without_rights(served: Container) -> None:
@@ -97,7 +111,7 @@ def test_it_runs_without_rights(served: Container) -> None:
 
 
 def test_it_knows_its_memory_limit(served: Container) -> None:
-    code = "from scripts.available_memory import available_bytes; print(available_bytes())"
+    code = "from statehouse.scripts.machine import available_bytes; print(available_bytes())"
     assert 0 < int(served.python(code)) < MEMORY_BYTES
 
 
@@ -165,7 +179,7 @@ def test_it_starts_from_nothing_without_a_network(make_container: Callable[..., 
     container = make_container("empty", network="none")
     container.start()
     container.python(
-        "import torch; from models import TensorTask, build_model, save_checkpoint; "
+        "import torch; from statehouse import TensorTask, build_model, save_checkpoint; "
         'config = {"input_size": 4, "hidden_size": 8, "num_classes": 3}; '
         'save_checkpoint("net.pt", build_model("simple_net", config), architecture="simple_net", config=config, '
         "task=TensorTask())"

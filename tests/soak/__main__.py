@@ -18,7 +18,6 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-
 from tests.soak.growth import Growth
 from tests.soak.run import Outcome, soak
 

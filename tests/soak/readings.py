@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-
-from scripts.runtime import RuntimeFolder
 from tests.e2e.server import Server
 from tests.soak.java import collected_heap_bytes
+
+from statehouse.scripts.servers.private_folder import RuntimeFolder
 
 MIB = 1 << 20
 COLLECT_SECONDS = 10  # twice in a cycle

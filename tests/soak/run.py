@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-
-from models.architecture import build_model
-from models.checkpoint import save_checkpoint
-from models.task import TensorTask
-from scripts.publish import publish
-from scripts.store import LocalStore
 from tests.e2e.server import Server
 from tests.soak.growth import Growth, growth
 from tests.soak.load import Failure, SteadyLoad
 from tests.soak.readings import Readings
+
+from statehouse.models.architecture import build_model
+from statehouse.models.checkpoint import save_checkpoint
+from statehouse.models.tasks.registry import TensorTask
+from statehouse.scripts.publishing.publish import publish
+from statehouse.scripts.store import LocalStore
 
 SWAP_SECONDS = 20.0
 KILL_SECONDS = 60.0

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import benchmarks.transformer  # noqa: F401 - registers the architecture
-from models import load_checkpoint
+from statehouse.models import load_checkpoint
 
 KIND = os.environ["BENCH_KIND"]
 DTYPE = np.int64 if KIND == "tokens" else np.float32

@@ -16,13 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from handlers import fork_client
-from handlers.golden import GOLDEN_FILE, Golden, write_golden
-from handlers.settings import SETTINGS_FILE
-from models import Task
-from models.example import Example
+from statehouse.handlers.golden import GOLDEN_FILE, Golden, write_golden
+from statehouse.handlers.worker import fork_client
+from statehouse.handlers.worker.settings import SETTINGS_FILE
+from statehouse.models import Task
+from statehouse.models.example import Example
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 END = struct.pack("!i", -1)
 OK = 200
 
@@ -52,7 +52,7 @@ class WorkerProcess:
             [*python, *script, "--metrics-config", str(ts / "configs" / "metrics.yaml")],
             env={
                 "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(PROJECT),
+                "PYTHONPATH": str(PROJECT / "src"),
                 "TS_DECODE_INPUT_REQUEST": "false",
                 "PYTHONUNBUFFERED": "1",
                 **environment,
@@ -73,7 +73,8 @@ class WorkerProcess:
         for line in self.process.stdout:
             if line.startswith(b"[PID]"):
                 self.pid = int(line.removeprefix(b"[PID]"))
-                threading.Thread(target=self.process.stdout.read, daemon=True).start()
+                self._drain = threading.Thread(target=self.process.stdout.read, daemon=True)
+                self._drain.start()
                 return
         raise SystemExit("the worker ended before it listened")
 
@@ -137,6 +138,9 @@ class WorkerProcess:
         self._socket.close()
         self.process.kill()
         self.process.wait()
+        self._drain.join()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         if self._errors is not subprocess.DEVNULL:
             self._errors.close()
 
@@ -174,14 +178,14 @@ def _smaps(pid: int) -> dict[str, int]:
 
 
 class ForkServer:
-    """`handlers.fork_server` in a folder of its own; `client` is what a worker is started with."""
+    """`statehouse.handlers.worker.fork_server` in a folder of its own; `client` is what a worker is started with."""
 
     def __init__(self, folder: Path) -> None:
         path = folder / f"fork.{time.monotonic_ns()}"
         self.client = (sys.executable, "-IS", fork_client.__file__, str(path))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "handlers.fork_server", str(path)],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)},
+            [sys.executable, "-m", "statehouse.handlers.worker.fork_server", str(path)],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT / "src")},
         )
         while not path.exists():
             time.sleep(0.01)
@@ -204,8 +208,8 @@ def make_version(
     """Save a module with random weights and a golden example of it; return its checkpoint and private folder."""
     import torch
 
-    from handlers.base import CheckpointHandler
-    from models import build_model, load_checkpoint, save_checkpoint
+    from statehouse.handlers.base import CheckpointHandler
+    from statehouse.models import build_model, load_checkpoint, save_checkpoint
 
     torch.manual_seed(0)
     version, private = folder / "model-1.0", folder / "private"
@@ -238,6 +242,9 @@ def make_version(
         "version_folder": str(version),
         "checkpoint": path.name,
         "files": identities,
+        "door": str(private / "d"),
+        "max_request_bytes": 16 * 2**20,
+        "request_timeout_seconds": 60,
         "metrics_folder": str(private),
         "failure_file": str(private / "failure.json"),
         **settings,
