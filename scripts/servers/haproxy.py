@@ -52,8 +52,9 @@ ABSURD_FACTOR = 16
 PAUSE_SECONDS = 60
 # Backends that are declared; a version takes two of them. Each costs 7 KB.
 SLOTS = 4096
-# A server is taken out by the first connection that fails, or within so long when nobody connects.
-CHECK = "check inter 100ms fall 1 rise 1 observe layer4 error-limit 1 on-error mark-down"
+# A server is taken out by the first connection that fails, or by two checks when nobody connects: where the machine is
+# busy, one check alone may come to nothing.
+CHECK = "check inter 100ms fall 2 rise 1 observe layer4 error-limit 1 on-error mark-down"
 # A door's name in run-time commands, which a semicolon would split.
 WORKER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # What commands that add or remove a server say when it is as they want it.
@@ -205,9 +206,12 @@ class Front:
                     for door in list(doors.values()):
                         await self._tell_door(slot, door)
         except FrontError:
-            # Whoever tries again starts another, on the same listener.
-            await self.process.stop(with_signal=signal.SIGKILL, grace_seconds=START_TIMEOUT_SECONDS)
+            await self.kill()
             raise
+
+    async def kill(self) -> None:
+        """End it, if it still runs: whoever tries again starts another, on the same listener."""
+        await self.process.stop(with_signal=signal.SIGKILL, grace_seconds=START_TIMEOUT_SECONDS)
 
     @property
     def _slots_file(self) -> Path:

@@ -72,9 +72,20 @@ class Healer:
         self._say(f"the front ended with exit code {code}; new connections wait while it starts again")
         # What killed it may have killed TorchServe: nothing goes there before it has answered us.
         self._parts.front.hold_all()
-        await self._until_it_works(lambda: self._parts.front.start(self._supervisor.front_listener))
-        await self._parts.doors.let_all_through()
+        await self._until_it_works(self._start_the_front)
         self._say("the front is back", ok=True)
+
+    async def _start_the_front(self) -> None:
+        """Start it and let through what works; if it ends meanwhile, nobody but our caller starts another."""
+        front = self._parts.front
+        await front.start(self._supervisor.front_listener)
+        try:
+            async with front.process.needed():
+                await self._parts.doors.let_all_through()
+        except ServerError:
+            await front.kill()
+            front.hold_all()
+            raise
 
     async def _keep_torchserve(self) -> None:
         code = await self._parts.torchserve.process.wait()

@@ -71,6 +71,21 @@ class Slotted(RunningFront):
     def waiting(self) -> int:
         return self.do(self.front.doors(self.slot)).waiting
 
+    def wait_for_all(self, clients: int) -> int:
+        """Wait until all clients' requests are at the first door or in its queue; return how many it has.
+
+        As a rule it is full. Where the machine is busy, one of HAProxy's checks may come to nothing in its 100 ms: the
+        door counts as down then, and as up again with the next, and a place of it stays free until a request ends.
+        """
+
+        def at_door() -> int | None:
+            load = self.do(self.front.doors(self.slot))
+            held = load.doors["w1"].in_flight
+            return held if held and held + load.waiting >= clients else None
+
+        wait_for(lambda: at_door() is not None)
+        return at_door() or 0
+
     def read_by_doors(self) -> Counter[str]:
         """How often each request was read, by all doors together."""
         return Counter(name for process in self.processes for name in process.received())
@@ -109,13 +124,13 @@ def test_what_waits_outlives_the_last_door(slot: Slotted, at_once: int, body: by
         used = [pool.submit(slot.ask, f"u{number}", b"wait 50".ljust(len(body))) for number in range(at_once)]
         assert {each.result() for each in used} == {ANSWERED}  # on a new connection it would be told anyway
         asked = slot.ask_many(pool, clients, body)
-        wait_for(lambda: slot.waiting() == clients - at_once)
+        held = slot.wait_for_all(clients)
         dead.kill()
-        wait_for(lambda: sum(each.done() for each in asked) >= at_once)
+        wait_for(lambda: sum(each.done() for each in asked) >= held)
         slot.do(slot.front.remove_door(slot.slot, "w1"))
         time.sleep(2)
         lost = Counter(each.result() for each in asked if each.done())
-        assert lost[LOST] >= at_once
+        assert lost[LOST] >= held
         assert lost.total() == lost[LOST] + lost[LATER] <= at_once + 2
         late = pool.submit(slot.ask, "late")  # who comes when there is none waits as well
         time.sleep(0.3)
@@ -147,19 +162,19 @@ def test_one_of_two_doors_is_killed_under_load(slot: Slotted) -> None:
         with httpx.Client(base_url=slot.client.base_url, timeout=60) as http:
             while not over.is_set():
                 name = {"x-request-id": f"c{client}-{found.total()}"}
-                answer = http.post(PATH, content=b"wait 20", headers=name)
+                answer = http.post(PATH, content=b"wait 100", headers=name)
                 kind = answer.json().get("type", "").removeprefix("urn:statehouse:problem:")
                 found[answer.status_code, kind] += 1
         return found
 
     with ThreadPoolExecutor(24) as pool:
         going = [pool.submit(go_on, client) for client in range(24)]
-        wait_for(lambda: slot.taken() > 200)
+        wait_for(lambda: slot.taken() > 100)
         doors[0].kill()
         at_kill = slot.taken()
         slot.do(slot.front.remove_door(slot.slot, "w1"))
         slot.begin(at_once=at_once)
-        wait_for(lambda: slot.taken() > at_kill + 300)
+        wait_for(lambda: slot.taken() > at_kill + 100)
         over.set()
         found = sum((each.result() for each in going), Counter())
     print(dict(found))
@@ -268,9 +283,9 @@ def test_who_waits_in_a_slot_that_is_given_back_meets_no_other_version(slot: Slo
     bodies = [b"held"] * 6 + [b"held".ljust(LARGE_BYTES)] * 5
     with ThreadPoolExecutor(len(bodies)) as pool:
         asked = [pool.submit(slot.ask, f"r{number}", body) for number, body in enumerate(bodies)]
-        wait_for(lambda: slot.waiting() == len(bodies) - 4)
+        held = slot.wait_for_all(len(bodies))
         dead.kill()
-        wait_for(lambda: sum(each.done() for each in asked) >= 4)
+        wait_for(lambda: sum(each.done() for each in asked) >= held)
         time.sleep(1)
         left = sum(not each.done() for each in asked)
         assert left >= 5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,11 +35,19 @@ class Servers:
         self.refusals: list[
             Exception
         ] = []  # of the front, one for each time that it is told of a door or a route
-        self.process = SimpleNamespace(running=True, title="TorchServe", why_not_up=None)
+        self.needed = 0  # how often what follows could not go on without the process
+        self.process = SimpleNamespace(
+            running=True, title="TorchServe", why_not_up=None, needed=self._note_need
+        )
         self.requests_in_flight: dict[str, int] = {}
         self.queued_requests = 0
         self.waits: dict[int, int] = {}
         self.last_error: str | None = None
+
+    @asynccontextmanager
+    async def _note_need(self) -> AsyncIterator[None]:
+        self.needed += 1
+        yield
 
     def _refuse(self) -> None:
         if self.refusals:

@@ -11,7 +11,13 @@ import pytest
 from tests.scripts.supervisor.conftest import lose_workers
 
 from statehouse.scripts.deployment.file import VersionSettings
-from statehouse.scripts.errors import CertificateError, ServerStartError, VersionStartError
+from statehouse.scripts.errors import (
+    CertificateError,
+    FrontError,
+    ServerEndedError,
+    ServerStartError,
+    VersionStartError,
+)
 from statehouse.scripts.supervisor import healing
 from statehouse.scripts.supervisor.healing import (
     LONGEST_RETRY_SECONDS,
@@ -64,6 +70,7 @@ def healer(fleet, servers, doors, said, slept) -> Healer:
         servers.routes = dict.fromkeys(servers.routes)
 
     servers.hold_all = hold_all
+    servers.kill = lambda: note("kill the front")
     servers.start = lambda listener: note("start the front")
     servers.start_fork_server = lambda: note("start the fork server")
     servers.fork_server = SimpleNamespace()
@@ -250,6 +257,17 @@ def test_a_front_that_ended_is_started_until_it_works_and_told_what_works(healer
     )
     assert said[1] == ("failed", "port taken Trying again in 0.5 s.")
     assert said[-1] == ("done", "the front is back")
+
+
+def test_a_front_that_ends_while_it_is_told_what_works_is_started_again(healer, servers, said, slept):
+    """Nobody else starts another: whoever waited for it here would wait for ever, and the clients with him."""
+    servers.process.wait = ends_with(139)
+    servers.refusals = [ServerEndedError("the front ended meanwhile"), FrontError("it said nothing")]
+    asyncio.run(healer._keep_the_front())
+    told = [("hold all",), ("start the front",), ("kill the front",), ("hold all",)]
+    assert words(servers) == [told[0], *2 * told[1:], told[1], ("route", "net", "1.0", "1.0-g0")]
+    assert slept == [0.5, 1]
+    assert servers.needed == 3
 
 
 @pytest.mark.parametrize("what", ["its workers ended", "it was retired", "TorchServe ended"])
