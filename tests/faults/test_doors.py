@@ -63,6 +63,24 @@ def test_of_those_behind_a_killed_worker_only_what_it_held_fails(server: FaultyS
     assert pids_of(server) != [pid]
 
 
+def test_of_what_a_killed_worker_had_not_read_yet_nothing_is_lost_silently(server: FaultyServer) -> None:
+    """It stands still, so that connections to its door are made and requests are sent, and it reads none of them."""
+    [pid] = pids_of(server)
+    with ThreadPoolExecutor(10) as pool:
+        before = ask_many(server, pool, 10, 1.0)  # connections to it are open by then
+        assert {each.status_code for each in before} == {200}
+        os.kill(pid, signal.SIGSTOP)
+        asked = [pool.submit(server.ask, "moody", 1.0) for _ in range(10)]
+        arrived = 'front_in_flight{model="moody",version="1.0"} 10.0'
+        server.wait_until(lambda: arrived in server.reader.get("/metrics").text)
+        os.kill(pid, signal.SIGKILL)
+        answers = [each.result() for each in asked]
+    lost = [each for each in answers if each.status_code != 200]
+    assert len(lost) <= 4  # what was sent to it, two batches of one, and who took their places
+    assert {each.json()["type"].rpartition(":")[2] for each in lost} <= {"worker-ended", "unavailable"}
+    assert pids_of(server) != [pid]
+
+
 @pytest.mark.parametrize("worker_count", [1, 2])
 def test_an_idle_worker_that_stands_still_is_found_out(server: FaultyServer, worker_count: int) -> None:
     if worker_count > 1:
