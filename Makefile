@@ -1,4 +1,4 @@
-.PHONY: help serve fmt quick test fuzz mutants large-test test-deps test-mnist image-test soak check lock bench bench-all bench-swaps clean
+.PHONY: help serve fmt quick test fuzz mutants large-test test-deps test-mnist image-test soak check lock bench bench-all bench-swaps bench-reading clean
 
 BIN := .venv/bin
 
@@ -117,6 +117,9 @@ bench-all: .venv/.ready-dev .venv-bench/.ready    ## every workload, the plot, v
 
 bench-swaps: .venv/.ready-dev    ## what a swap costs, beside TorchServe's documented way (about half an hour)
 	$(BIN)/python -m benchmarks.swaps
+
+bench-reading: .venv/.ready-dev    ## which checkpoints are read, that nothing in them runs, what it costs; CACHE=DIR fetches public ones (400 MB)
+	$(BIN)/python -m benchmarks.reading $(CACHE:%=--cache %)
 
 clean:                       ## the environment and everything built
 	rm -rf .image-test .venv .venv-bench .venv-lock build dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache
