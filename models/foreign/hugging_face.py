@@ -1,6 +1,7 @@
 """A folder as Hugging Face's libraries save it: which file has the weights, and what the others say of them.
 
-Read are config.json, tokenizer.json and tokenizer_config.json, and of sentence-transformers modules.json, the
+Read are config.json, tokenizer.json and tokenizer_config.json, the latter two of the folder above where a trainer has
+left them there; and of sentence-transformers modules.json, the
 pooling's config.json, sentence_bert_config.json and config_sentence_transformers.json: all of it data. transformers
 itself is not needed here.
 """
@@ -8,12 +9,14 @@ itself is not needed here.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from statehouse.models.errors import CheckpointContentError
+from statehouse.models.foreign.quantised_folder import refuse_quantised
 from statehouse.models.foreign.sentence_transformers import (
     SETTINGS_FILE,
     is_cross_encoder,
@@ -26,6 +29,9 @@ from statehouse.models.storage.shard_index import locate_checkpoint
 from statehouse.models.tasks.text import MAX_TOKENIZER_BYTES, MAX_TOKENS
 
 CONFIG_FILE = "config.json"
+TOKENIZER_FILE, TOKENIZER_CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
+# How trainers call what they save while they train: Hugging Face's Trainer, and accelerate's examples.
+_WHILE_TRAINING = re.compile(r"(checkpoint|epoch|step)[-_]\d+")
 MAX_JSON_BYTES = 4 * 1024 * 1024
 DEFAULT_TOKENS = 512
 # Those whose `model_input_names` have `token_type_ids`; of a folder that names no class the model's type decides.
@@ -67,6 +73,7 @@ class HuggingFaceFolder:
     architecture: str
     config: dict[str, Any]
     task_config: dict[str, Any]
+    notes: tuple[str, ...] = ()  # where it is read otherwise than plainly
 
 
 @dataclass
@@ -79,9 +86,19 @@ class _Reader:
         default_factory=dict
     )  # what was read before, so that a problem is told once
 
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Where the tokenizer is: above a checkpoint that was saved while training and has none of its own."""
+        above = self.folder.absolute().parent
+        is_above = (
+            _WHILE_TRAINING.fullmatch(self.folder.absolute().name) and (above / TOKENIZER_FILE).is_file()
+        )
+        return above if is_above and not (self.folder / TOKENIZER_FILE).exists() else self.folder
+
     def text(self, name: str, max_bytes: int) -> str | None:
         """Return the text of a file, None where there is no such file or it cannot be one."""
-        path = self.folder / name
+        of_tokenizer = name in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE)
+        path = (self.tokenizer_folder if of_tokenizer else self.folder) / name
         if not path.is_file():
             return None
         if path.stat().st_size > max_bytes:
@@ -130,8 +147,9 @@ def read_hugging_face_folder(
 
     Raises:
         CheckpointContentError: no such task, or files that are missing or wrong; every problem is listed.
-        CheckpointUnreadableError: it holds no weights, or several.
+        CheckpointUnreadableError: it holds no weights, several, or quantised ones.
     """
+    refuse_quantised(path, _Reader(path).json(CONFIG_FILE))
     if task not in TASK_CLASSES:
         given = f"{task!r} is none" if task else "a Hugging Face folder names none"
         hint = suggestion(task or "", list(TASK_CLASSES))
@@ -155,8 +173,9 @@ def read_hugging_face_folder(
         raise CheckpointContentError(
             f"{path}: this Hugging Face folder is wrong or incomplete:", reader.problems
         )
-    weights = locate_checkpoint(reader.folder)
-    return HuggingFaceFolder(weights, f"transformers:{TASK_CLASSES[task]}", config, task_config)
+    weights, above = locate_checkpoint(reader.folder), reader.tokenizer_folder
+    notes = (f"the tokenizer is that of the folder above, {above.name}",) if above != reader.folder else ()
+    return HuggingFaceFolder(weights, f"transformers:{TASK_CLASSES[task]}", config, task_config, notes)
 
 
 def _transformer_path(modules: list[Any]) -> str:
@@ -167,8 +186,8 @@ def _transformer_path(modules: list[Any]) -> str:
 
 
 def _text_fields(reader: _Reader, config: dict[str, Any]) -> dict[str, Any]:
-    tokenizer = reader.text("tokenizer.json", MAX_TOKENIZER_BYTES)
-    if tokenizer is None and not (reader.folder / "tokenizer.json").exists():
+    tokenizer = reader.text(TOKENIZER_FILE, MAX_TOKENIZER_BYTES)
+    if tokenizer is None and not (reader.tokenizer_folder / TOKENIZER_FILE).exists():
         reader.problems.append(
             "tokenizer.json: is missing; AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes it"
         )
@@ -179,14 +198,14 @@ def _text_fields(reader: _Reader, config: dict[str, Any]) -> dict[str, Any]:
         )
     return {
         "tokenizer": tokenizer,
-        "max_tokens": _max_tokens(config, sentence, reader.json("tokenizer_config.json")),
+        "max_tokens": _max_tokens(config, sentence, reader.json(TOKENIZER_CONFIG_FILE)),
         "pad_token_id": _pad_token_id(config),
     }
 
 
 def _tells_texts_apart(reader: _Reader, config: dict[str, Any]) -> bool:
     """Whether transformers' tokenizer says of each token of a pair which text it is of: its class decides."""
-    tokenizer = reader.json("tokenizer_config.json")
+    tokenizer = reader.json(TOKENIZER_CONFIG_FILE)
     names = tokenizer.get("model_input_names")
     if isinstance(names, list):
         return "token_type_ids" in names

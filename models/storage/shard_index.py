@@ -18,6 +18,7 @@ from statehouse.models.errors import (
 )
 from statehouse.models.plain import parse_json_object
 from statehouse.models.storage.files import Container, container_of, is_checkpoint_file
+from statehouse.models.storage.named_folders import refuse_named_folder
 
 INDEX_SUFFIX = ".index.json"
 MAX_INDEX_BYTES = 64 * 1024 * 1024
@@ -55,8 +56,10 @@ def locate_checkpoint(path: Path) -> Path:
     or `pytorch_model.bin`.
 
     Raises:
-        CheckpointUnreadableError: the folder holds no checkpoint, several, or shards without an index.
+        CheckpointUnreadableError: the folder holds no checkpoint, several, shards without an index, or what another
+            tool makes a checkpoint of.
     """
+    refuse_named_folder(path)
     if not path.is_dir():
         return path
     files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))

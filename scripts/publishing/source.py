@@ -47,6 +47,7 @@ class Description:
     task_config: Config | None = None
     reading: Reading = AS_IT_IS
     pretrained: Config | None = None  # what a folder of timm's says of its weights
+    notes: tuple[str, ...] = ()  # how a folder is read
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def examine_source(path: Path, description: Description) -> tuple[Checkpoint, li
     """Do as ``read_source`` does, and return what is wrong or missing instead of raising it."""
     path, description = _unfold(path, description)
     checkpoint, found = _examine_adapted(path, description)
+    checkpoint = _noted(checkpoint, description.notes)
     problems = [_with_config_hint(problem, description) for problem in found]
     if checkpoint.header.architecture is None and not _is_told("architecture", problems):
         known = ", ".join(list_architectures())
@@ -104,6 +106,7 @@ def _unfold(path: Path, description: Description) -> tuple[Path, Description]:
         architecture=description.architecture or folder.architecture,
         config=description.config or folder.config,
         task_config={**folder.task_config, **(description.task_config or {})},
+        notes=folder.notes,
     )
 
 

@@ -70,7 +70,7 @@ def test_a_folder_means_the_one_checkpoint_in_it(tmp_path, files, meant):
             SHARDS,
             "holds 2 shards and no index, which says what is in each; copy m.safetensors.index.json as well",
         ),
-        (["__0_0.distcp", ".metadata"], "format_utils dcp_to_torch {} model.pt"),
+        (["optimizer.bin", "scheduler.bin"], "holds several checkpoints: optimizer.bin, scheduler.bin"),
     ],
 )
 def test_a_folder_that_means_none_says_what_to_do(tmp_path, files, told):

@@ -252,3 +252,17 @@ def test_a_shard_that_holds_other_things(foreign, net, tmp_path):
     shard = shards_in(tmp_path / "bin")[0]
     torch.save({"epoch": 3}, shard)
     assert f"{shard.name} holds other things than tensors" in problems_of(tmp_path / "bin")[0]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_folder_of_accelerate_s_save_state_is_its_model(net, tmp_path, name):
+    accelerator = Accelerator(cpu=True)
+    wrapped, _ = accelerator.prepare(net, torch.optim.Adam(net.parameters()))
+    accelerator.save_state(str(tmp_path / "state"), safe_serialization=name.endswith("safetensors"))
+    assert {name, "optimizer.bin", "random_states_0.pkl"} <= {
+        file.name for file in (tmp_path / "state").iterdir()
+    }
+    checkpoint = load_checkpoint(tmp_path / "state", **ABOUT)
+    assert checkpoint.header.path.name == name
+    row = torch.randn(2, 4)
+    assert torch.equal(checkpoint.build()(row), wrapped(row))

@@ -290,3 +290,42 @@ def test_inspect_says_what_a_folder_is(make_folder: MakeFolder, store_folder: Pa
 def test_other_folders_with_a_config_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"architecture": "resnet18"}')
     assert not is_hugging_face_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["checkpoint-500", "epoch_3", "step_20"])
+def test_a_checkpoint_of_a_run_has_the_run_s_tokenizer(
+    make_folder: MakeFolder, published: Publish, tmp_path: Path, name: str
+) -> None:
+    folder = make_folder("BertForSequenceClassification", num_labels=2)
+    beside = published(folder, "text_classification")
+    (tmp_path / "run").mkdir()
+    above = tmp_path / "run" / "tokenizer.json"
+    (folder / "tokenizer.json").rename(above)
+    (above.parent / "tokenizer_config.json").write_text('{"model_max_length": 12}')
+    (folder / "optimizer.pt").write_bytes(b"")
+    folder = folder.rename(above.parent / name)
+    found = inspect(str(folder), store=LocalStore(tmp_path), task="text_classification")
+    assert found.problems == []
+    assert "the tokenizer is that of the folder above, run" in found.facts["read"]
+    version = LocalStore(tmp_path / "other")
+    again = publish(folder, store=version, name="text", version="1.0", task="text_classification").version
+    assert again.manifest.task_config["tokenizer"] == beside.manifest.task_config["tokenizer"]
+    assert again.manifest.task_config["max_tokens"] == 12
+
+
+def test_a_tokenizer_above_is_taken_of_a_run_alone(make_folder: MakeFolder, published: Publish) -> None:
+    folder = make_folder()
+    (folder / "tokenizer.json").rename(folder.parent / "tokenizer.json")
+    with pytest.raises(StatehouseError, match=r"tokenizer\.json: is missing"):
+        published(folder)
+
+
+@pytest.mark.parametrize("task", ["embedding", None])
+def test_quantised_weights_are_named_before_anything_else(
+    make_folder: MakeFolder, store_folder: Path, task: str | None
+) -> None:
+    folder = make_folder()
+    change(folder / "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+    found = inspect(str(folder), store=LocalStore(store_folder), task=task)
+    assert "is quantised by bitsandbytes" in found.problems[0]
+    assert "model = model.dequantize()" in found.problems
