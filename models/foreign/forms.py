@@ -22,11 +22,18 @@ from statehouse.models.foreign.weights import (
 )
 from statehouse.models.plain import is_text, plain_problems
 from statehouse.models.storage.containers import STATE_DICT_KEY
+from statehouse.models.storage.inert.record import Record
+from statehouse.models.storage.torch_archive import SAVE_INSTEAD
 from statehouse.models.tensors.prefixes import prefix_notes, strip_prefixes
 from statehouse.models.training_state import TRAINING_KEYS, TrainingState, parse_training
 
 MAX_LISTED = 12  # entries of a file
 FORMAT_VERSION_KEY = "format_version"  # in the metadata: what tells our own form from a tutorial's
+SAVE_WHOLE = (
+    "get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True)), of "
+    "torch.distributed.checkpoint.state_dict"
+)
+_SHARDS = "torch.distributed."  # their classes' names
 _CONFIG_KEYS = ("model_config", "hyper_parameters", "config")
 _PROGRESS_KEYS = {"epoch": "epoch", "global_step": "step", "step": "step", "iteration": "iteration"}
 _FOREIGN_FIELDS = {"architecture": str, "task": str, "task_config": dict, "metadata": dict}
@@ -54,10 +61,10 @@ def take_apart(path: Path, held: object, reading: Reading = AS_IT_IS) -> Parts:
         CheckpointContentError: no known form, or its state_dict is not names and tensors.
     """
     if not isinstance(held, dict):
-        raise _unknown_form(path, f"holds a {type(held).__name__}")
+        raise _unknown_form(path, _holds(held))
     chosen = choose_weights(held, reading.weights)
     if chosen is None:
-        raise _unknown_form(path, f"holds a dict with keys {sorted(map(str, held))[:20]}")
+        raise _unknown_form(path, f"{_holds(held)} with keys {sorted(map(str, held))[:20]}")
     return _renamed(_parts(path, held, chosen), reading)
 
 
@@ -141,6 +148,17 @@ def _checked_state_dict(path: Path, tensors: Mapping[Any, Any]) -> dict[str, Ten
     if odd or not tensors:
         raise CheckpointContentError(f"{path}: its state_dict is wrong:", odd or ["it is empty"])
     return {name: tensors[name].detach() for name in tensors}
+
+
+def _holds(held: object) -> str:
+    """Say what a file holds, and what to save instead where that is known."""
+    inside = [held[key] for key in held] if isinstance(held, dict) else [held]
+    names = {each.name for each in inside if isinstance(each, Record)}
+    if any(name.startswith(_SHARDS) for name in names):
+        return f"holds one process's part of the tensors ({min(names)}); save {SAVE_WHOLE}: a dict"
+    if isinstance(held, Record):
+        return f"holds a {held.name}; save its tensors instead: {SAVE_INSTEAD}"
+    return f"holds a {type(held).__name__}"
 
 
 def _unknown_form(path: Path, what: str) -> CheckpointContentError:

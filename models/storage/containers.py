@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from statehouse.models.errors import CheckpointContentError, CheckpointUnreadableError
+from statehouse.models.errors import CheckpointContentError, CheckpointError, CheckpointUnreadableError
 from statehouse.models.plain import MAX_DEPTH, MAX_VALUES, canonical_json, parse_json_object, walk
 from statehouse.models.storage.files import Container, atomic_file, recognise_container
-from statehouse.models.storage.legacy_file import check_legacy, is_legacy
-from statehouse.models.storage.torch_archive import check_archive
+from statehouse.models.storage.inert.record import Named, Record
+from statehouse.models.storage.inert.views import UnsoundTensorError
+from statehouse.models.storage.legacy_file import is_legacy, read_legacy
+from statehouse.models.storage.torch_archive import read_archive
 from statehouse.models.tensors.ties import memory_key
 
 STATE_DICT_KEY = "model_state_dict"
 PLAIN_KEY = "statehouse"  # where a safetensors header has the plain data
 TIES_KEY = "ties"  # in it: name → the name under which the same tensor is stored
+MAX_SAID = 300  # characters of what another library says of a damaged file
 
 _PT_ONLY_DTYPES = frozenset({torch.complex128, torch.complex32})
 
@@ -45,41 +47,31 @@ def read_container(path: Path, map_location: str | torch.device) -> tuple[Contai
 
 
 def read_torch(path: Path, device: torch.device) -> object:
-    """Return what a torch.save file holds; raises as `read_container` does."""
-    legacy = is_legacy(path)
-    record_sizes = check_legacy(path) if legacy else check_archive(path)
+    """Return what a torch.save file holds; raises as `read_container` does.
+
+    Nothing that the file names is imported or called: see `models.storage.inert`.
+    """
     try:
-        held: object = torch.load(path, weights_only=True, map_location=device, mmap=not legacy)
-    except Exception as error:  # a damaged pickle makes torch raise anything from KeyError to AssertionError
+        held = read_legacy(path, device) if is_legacy(path) else read_archive(path, device)
+    except CheckpointError:
+        raise
+    except UnsoundTensorError as error:
+        raise CheckpointContentError(f"{path}: is damaged or hostile:", [str(error)]) from error
+    except Exception as error:  # whatever torch or the system finds in it
+        said = str(error).partition("\n")[0][:MAX_SAID]
         raise CheckpointUnreadableError(
-            f"{path}: is damaged, or was not written by torch.save with its default protocol; "
-            f"write or copy it again ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+            f"{path}: is cut short or damaged ({said or type(error).__name__}); copy or download it again"
         ) from error
-    _check_held(path, held, record_sizes)
+    _check_nesting(path, held)
     return held
 
 
-def _check_held(path: Path, held: object, record_sizes: frozenset[int]) -> None:
-    """Refuse tensors larger than their bytes, as strides of 0 let a small file declare any shape."""
-    problems: list[str] = []
-    for count, (where, depth, item) in enumerate(walk(held, "", (Tensor,)), start=1):
+def _check_nesting(path: Path, held: object) -> None:
+    """Refuse data that unfolds without end; what records hold is for those to bound who look into them."""
+    for count, (where, depth, _) in enumerate(walk(held, "", (Tensor, Record, Named)), start=1):
         if depth > MAX_DEPTH or count > MAX_VALUES:
-            problems.append(f"{where[:80]}: nested beyond {MAX_DEPTH} levels or {MAX_VALUES:,} values")
-            break
-        if isinstance(item, Tensor):
-            vars(item).clear()  # FSDP leaves marks on tensors; what is called like a method would shadow it
-            if not _is_sound(item, record_sizes):
-                declared = f"{item.dtype} {list(item.shape)}"
-                problems.append(f"{where}: declares {declared}, which its record does not hold")
-        if isinstance(item, OrderedDict) and (hidden := vars(item).keys() - {"_metadata"}):
-            problems.append(f"{where}: carries attributes {sorted(hidden)}, which could shadow its methods")
-    if problems:
-        raise CheckpointContentError(f"{path}: is damaged or hostile:", problems)
-
-
-def _is_sound(tensor: Tensor, record_sizes: frozenset[int]) -> bool:
-    stored_bytes = tensor.untyped_storage().nbytes()
-    return stored_bytes in record_sizes and tensor.numel() * tensor.itemsize <= stored_bytes
+            problem = f"{where[:80]!a}: nested beyond {MAX_DEPTH} levels or {MAX_VALUES:,} values"
+            raise CheckpointContentError(f"{path}: is damaged or hostile:", [problem])
 
 
 def read_safetensors(path: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -27,8 +27,11 @@ _LOOK_ALIKES = {
     b"\x93NUMPY": "a NumPy array; a checkpoint is what torch.save or safetensors writes",
     b"\x89HDF": "an HDF5 (Keras) file; expected PyTorch",
 }
-_ZIP_MAGIC = b"PK\x03\x04"
-LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # what torch.save wrote before torch 1.6
+ZIP_MAGIC = b"PK\x03\x04"
+# The number that torch.save began with before torch 1.6, as protocols from 2 on and the first two write it.
+_LEGACY_NUMBER, _LEGACY_LINE = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", b"L119547037146038801333356L\n."
+_LEGACY_WITHIN = 32  # bytes: protocol and frame come before
+LEGACY_BYTES = 64  # of the beginning, to recognise one
 _PICKLE_MAGIC = b"\x80"
 
 
@@ -73,8 +76,15 @@ def _first_bytes(path: Path) -> bytes:
         raise CheckpointUnreadableError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def begins_legacy(start: bytes) -> bool:
+    """Whether a file that begins with these bytes is one of torch.save's before torch 1.6, of any protocol."""
+    if start.startswith(_PICKLE_MAGIC):
+        return _LEGACY_NUMBER in start[:_LEGACY_WITHIN]
+    return start.startswith(_LEGACY_LINE)
+
+
 def _zip_problem(start: bytes) -> str | None:
-    if start.startswith((_ZIP_MAGIC, LEGACY_MAGIC)):
+    if start.startswith(ZIP_MAGIC) or begins_legacy(start):
         return None
     if start.startswith(_PICKLE_MAGIC):
         return "a bare pickle, which can run code; expected what torch.save writes (a zip archive)"
@@ -84,9 +94,9 @@ def _zip_problem(start: bytes) -> str | None:
 
 
 def _safetensors_problem(start: bytes) -> str | None:
-    if start[8:9] == b"{" and not start.startswith(_ZIP_MAGIC):
+    if start[8:9] == b"{" and not start.startswith(ZIP_MAGIC):
         return None
-    if start.startswith(_ZIP_MAGIC):
+    if start.startswith(ZIP_MAGIC):
         return "a zip archive by its content; give it the suffix .pt if torch.save wrote it"
     return _other_problem(start, "safetensors")
 

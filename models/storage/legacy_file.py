@@ -1,131 +1,84 @@
-"""What torch.save wrote before torch 1.6, as most published weights of that time still are: checked before it is read.
+"""What torch.save wrote before torch 1.6, as most published weights of that time still are.
 
 Five pickles in a row (a magic number, a protocol, the machine, the object, the keys of its storages), then for each
-key the number of its elements and their bytes. The pickles are unpickled here with nothing that they name, only to
-learn how large the storages are said to be.
+key the number of its elements and their bytes. The pickle of the object is read twice: first to learn how large the
+storages are said to be, then, once the file is known to be as large as all of them, to make it.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
-from collections import OrderedDict
+import mmap
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import torch
 
-from statehouse.models.errors import CheckpointUnreadableError
-from statehouse.models.storage.files import LEGACY_MAGIC
-from statehouse.models.storage.torch_archive import MAX_PICKLE_BYTES, refuse_code
+from statehouse.models.storage.files import LEGACY_BYTES, begins_legacy
+from statehouse.models.storage.inert.operands import DamagedPickleError
+from statehouse.models.storage.inert.reading import reader_of
+from statehouse.models.storage.inert.storages import Identity, Place, Storages, parse_identity
+from statehouse.models.storage.inert.unpickler import Unpickler
 
 _LENGTH_BYTES = 8  # of the number of elements before each storage
-
-
-class _Inert:
-    """Stands for whatever a pickle makes; does nothing."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def __setstate__(self, _: object) -> None:
-        pass
-
-
-class _Storages(pickle.Unpickler):
-    """Makes no object that a pickle names, and notes the size of each storage by its key."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file, encoding="utf-8")
-        self.element_bytes: dict[str, int] = {}
-        self.elements: dict[str, int] = {}
-
-    def find_class(self, module: str, name: str, /) -> Any:  # noqa: ANN401 - a class or what stands for one
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        return type(name, (_Inert,), {"module": module})
-
-    def persistent_load(self, identity: Any, /) -> object:  # noqa: ANN401 - whatever the pickle says
-        kind, storage, key, _device, elements, *_ = identity
-        if kind != "storage" or not isinstance(elements, int) or elements < 0:
-            raise ValueError(f"a storage is described as {identity!r}"[:200])
-        known = self.elements.setdefault(str(key), elements)
-        self.element_bytes[str(key)] = _element_bytes(storage.module, storage.__name__)
-        if known != elements:
-            raise ValueError(f"storage {key!r} has two sizes")
-        return _Inert()
-
-
-def _element_bytes(module: str, name: str) -> int:
-    if name == "UntypedStorage":
-        return 1
-    dtype = getattr(getattr(torch, name, None), "_dtype", None)  # `dtype` warns that its class goes
-    if not isinstance(dtype, torch.dtype):
-        raise TypeError(f"{module}.{name} is no storage")
-    return dtype.itemsize
+_MODULE = ("module", b"module")  # a class, with its source as text
 
 
 def is_legacy(path: Path) -> bool:
     """Whether the file at `path` begins as torch.save began files before torch 1.6."""
     with path.open("rb") as file:
-        return file.read(len(LEGACY_MAGIC)) == LEGACY_MAGIC
+        return begins_legacy(file.read(LEGACY_BYTES))
 
 
-def check_legacy(path: Path) -> frozenset[int]:
-    """Check the file at `path` without reading a tensor, and return the sizes of its storages in bytes.
+def read_legacy(path: Path, device: torch.device) -> object:
+    """Return what the file at `path` holds; on a CPU its tensors are the mapped file where they are aligned in it.
 
-    Raises:
-        CheckpointUnreadableError: cut short or damaged, or it declares other sizes than it has.
-        CheckpointUnsafeError: a pickle names any class or function of its own.
+    Raises DamagedPickleError where it declares other sizes than it has, and as `reader_of` says.
     """
-    try:
-        with path.open("rb") as file:
-            return _check(path, file)
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        EOFError,
-        AttributeError,
-        pickle.UnpicklingError,
-    ) as error:
-        raise CheckpointUnreadableError(
-            f"{path}: is cut short or damaged ({type(error).__name__}: {error}); copy or download it again"
-        ) from error
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        said: dict[str, Identity] = {}
+        skim = Unpickler(data, persistent=_or_class(lambda identity: _note(said, parse_identity(identity))))
+        for _ in range(3):
+            skim.load()
+        start = skim.position
+        skim.load()
+        keys = skim.load()
+        storages = Storages(path, _places(data, skim.position, keys, said), device)
+        reader = reader_of(data, storages, start)
+        reader.persistent = _or_class(storages.typed)
+        return reader.load()
 
 
-def _check(path: Path, file: BinaryIO) -> frozenset[int]:
-    head = io.BytesIO(file.read(MAX_PICKLE_BYTES))
-    start = 0
-    for _ in range(3):
-        start = refuse_code(path, head, start)
-    storages, ends = _Storages(head), [start]
-    for _ in range(2):
-        ends.append(refuse_code(path, head, ends[-1]))
-    head.seek(ends[0])
-    storages.load()
-    head.seek(ends[1])
-    keys = _Storages(head).load()
-    if sorted(keys) != sorted(storages.elements):
-        raise ValueError("it lists other storages than its tensors use")
-    return _sizes_of(path, file, head.tell(), keys, storages)
+def _or_class(storage: Callable[[object], object]) -> Callable[[object], object]:
+    """Return the class where a persistent id means one, with the source that it had, else what `storage` returns."""
+
+    def persistent(identity: object) -> object:
+        if isinstance(identity, tuple) and len(identity) > 1 and identity[0] in _MODULE:
+            return identity[1]
+        return storage(identity)
+
+    return persistent
 
 
-def _sizes_of(
-    path: Path, file: BinaryIO, position: int, keys: list[str], storages: _Storages
-) -> frozenset[int]:
+def _note(said: dict[str, Identity], identity: Identity) -> None:
+    known = said.setdefault(identity.key, identity)
+    if known.size != identity.size:
+        raise DamagedPickleError(f"storage {identity.key[:40]!a} has two sizes")
+
+
+def _places(data: mmap.mmap, position: int, keys: object, said: dict[str, Identity]) -> dict[str, Place]:
     """Go from storage to storage: each must be as large as it was said to be, and the file as long as all."""
-    sizes: set[int] = set()
-    for key in keys:
-        file.seek(position)
-        elements = int.from_bytes(file.read(_LENGTH_BYTES), "little")
-        if elements != storages.elements[key]:
-            raise ValueError(
-                f"storage {key!r} has {elements:,} elements; said were {storages.elements[key]:,}"
+    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(said):
+        raise DamagedPickleError("it lists other storages than its tensors use")
+    places: dict[str, Place] = {}
+    for key in map(str, keys):
+        elements = int.from_bytes(data[position : position + _LENGTH_BYTES], "little")
+        if elements != said[key].elements:
+            raise DamagedPickleError(
+                f"storage {key[:40]!a} has {elements:,} elements; said were {said[key].elements:,}"
             )
-        sizes.add(elements * storages.element_bytes[key])
-        position += _LENGTH_BYTES + elements * storages.element_bytes[key]
-    if position != path.stat().st_size:
-        raise ValueError(f"{path.stat().st_size:,} bytes; its storages end at {position:,}")
-    return frozenset(sizes)
+        position += _LENGTH_BYTES
+        places[key] = Place(position, said[key].size)
+        position += said[key].size
+    if position != len(data):
+        raise DamagedPickleError(f"{len(data):,} bytes; its storages end at {position:,}")
+    return places

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable
 
-from statehouse.models.storage.inert.operands import DamagedPickleError, Operands
+from statehouse.models.storage.inert.operands import Bytes, DamagedPickleError, Operands
 from statehouse.models.storage.inert.record import Record
 
 MAX_CONTAINERS = 4_000_000  # each takes up to some 200 bytes of memory for 1 of the file
@@ -17,7 +17,7 @@ _SIMPLE_KEYS = frozenset({str, bytes, float, bool, type(None), complex})
 class Machine(Operands):
     """Pushes and takes values; what is put into a container never runs anything of a file's."""
 
-    def __init__(self, data: bytes, position: int = 0) -> None:
+    def __init__(self, data: Bytes, position: int = 0) -> None:
         super().__init__(data, position)
         self.stack: list[object] = []
         self.below: list[list[object]] = []  # the stacks under each mark

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 import struct
 
 MAX_NUMBER_BYTES = 1024  # of one integer: more digits than that Python itself refuses to write down
 
+Bytes = bytes | mmap.mmap  # a pickle, or a file with one in it
 _DOUBLE = struct.Struct(">d")
 
 
@@ -16,7 +18,7 @@ class DamagedPickleError(ValueError):
 class Operands:
     """A pickle's bytes and how far they have been read."""
 
-    def __init__(self, data: bytes, position: int = 0) -> None:
+    def __init__(self, data: Bytes, position: int = 0) -> None:
         self.data = data
         self.position = position
 

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from statehouse.models.storage.inert.machine import Machine
-from statehouse.models.storage.inert.operands import DamagedPickleError
+from statehouse.models.storage.inert.operands import Bytes, DamagedPickleError
 from statehouse.models.storage.inert.record import Named, Record, printable
 
 MAX_OPCODES = 20_000_000
@@ -34,7 +34,7 @@ class Unpickler(Machine):
 
     def __init__(
         self,
-        data: bytes,
+        data: Bytes,
         position: int = 0,
         *,
         constants: Mapping[str, object] | None = None,

@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from statehouse.models import build_model, load_checkpoint, register_architecture
-from statehouse.models.errors import CheckpointContentError, CheckpointUnsafeError, StateDictError
+from statehouse.models.errors import CheckpointContentError, StateDictError
 from statehouse.models.libraries.torchvision_operators import import_torchvision
 
 import_torchvision()  # torchmetrics, which Lightning imports, imports it
@@ -123,7 +123,7 @@ def test_fsdp_of_blocks_that_are_checkpointed(read, net):
 
 def test_fsdp_shards_are_refused_with_what_to_save(distributed):
     file = distributed("fsdp_shards")
-    with pytest.raises(CheckpointUnsafeError, match=r"full_state_dict=True"):
+    with pytest.raises(CheckpointContentError, match=r"full_state_dict=True"):
         load_checkpoint(file, **ABOUT)
 
 

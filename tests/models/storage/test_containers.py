@@ -26,13 +26,13 @@ def saved(tmp_path):
     ("replace", "error"),
     [
         (((SIZE, BILLION + b"K\x03\x86"), (STRIDE, b"K\x00K\x00\x86")), CheckpointContentError),
-        (((SIZE, BILLION + b"K\x03\x86"),), CheckpointUnreadableError),
+        (((SIZE, BILLION + b"K\x03\x86"),), CheckpointContentError),
         (((NUMEL, b"cpuq\x06" + BILLION + b"t"),), CheckpointContentError),
         (((NUMEL, b"cpuq\x06K\x20t"),), CheckpointContentError),
-        (((NUMEL, b"cpuq\x06K\x02t"),), CheckpointUnreadableError),
+        (((NUMEL, b"cpuq\x06K\x02t"),), CheckpointContentError),
         (((NUMEL, b"cpuq\x06J\xff\xff\xff\xfft"),), CheckpointUnreadableError),
-        (((b"QK\x00K\x02", b"QK\x64K\x02"),), CheckpointUnreadableError),
-        (((SIZE, b"J\xff\xff\xff\xffK\x03\x86"),), CheckpointUnreadableError),
+        (((b"QK\x00K\x02", b"QK\x64K\x02"),), CheckpointContentError),
+        (((SIZE, b"J\xff\xff\xff\xffK\x03\x86"),), CheckpointContentError),
     ],
     ids=["stride 0", "size", "storage", "storage+", "storage-", "storage<0", "offset", "size<0"],
 )
@@ -141,9 +141,10 @@ def test_pickled_data_that_unfolds_without_end_is_refused(tmp_path):
         read_container(tmp_path / "x.pt", "cpu")
 
 
-def test_a_dict_that_shadows_its_own_methods_is_refused(tmp_path):
+def test_a_dict_cannot_shadow_its_own_methods(tmp_path):
     hostile = OrderedDict(a=torch.ones(1))
     hostile.get = hostile.values = 1
+    hostile._metadata = {"": {"version": 2}}
     torch.save({"metadata": hostile}, tmp_path / "x.pt")
-    with pytest.raises(CheckpointContentError, match=r"metadata: carries attributes \['get', 'values'\]"):
-        read_container(tmp_path / "x.pt", "cpu")
+    _, held = read_container(tmp_path / "x.pt", "cpu")
+    assert vars(held["metadata"]) == {"_metadata": {"": {"version": 2}}}
