@@ -68,7 +68,7 @@ class TorchvisionArchitecture(LibraryArchitecture):
 
         Their names end with how their files' SHA-256 begins; where none fits the first weights count.
         """
-        known = self._known_weights()
+        known = self.known_weights()
         if not known:
             return None
         own = next((each for each in known if file.sha256().startswith(_digest_start(each.url))), None)
@@ -86,10 +86,11 @@ class TorchvisionArchitecture(LibraryArchitecture):
 
     def class_count(self, config: BaseModel) -> int | None:
         """Return the `num_classes` that the config gives, or else that torchvision's weights have."""
-        known = self._known_weights()
+        known = self.known_weights()
         return super().class_count(config) or (len(known[0].meta["categories"]) if known else None)
 
-    def _known_weights(self) -> list[Any]:
+    def known_weights(self) -> list[Any]:
+        """Return the weights that torchvision has published, with names of classes, in its order."""
         name = self.name.partition(":")[2]
         return [each for each in torchvision.models.get_model_weights(name) if "categories" in each.meta]
 

@@ -31,6 +31,7 @@ from statehouse.scripts.publishing.source import (
     prove,
     reasons,
 )
+from statehouse.scripts.publishing.which_architecture import candidate_facts
 from statehouse.scripts.store import LocalStore, ModelStore, PublishedVersion, Tell, tell_nobody
 from statehouse.scripts.store.library_version import changed_library
 from statehouse.scripts.store.manifest import MANIFEST_FILE, VersionManifest
@@ -110,6 +111,8 @@ def _inspect_checkpoint(path: Path, description: Description) -> Inspection:
         found.problems.extend(reasons(error))
         return found
     found.facts.update(_header_facts(checkpoint.header))
+    if checkpoint.header.architecture is None:
+        found.facts["candidates"] = candidate_facts(path, checkpoint.header.tensors, description.task)
     found.problems.extend(problems)
     try:
         verify_records(checkpoint.header.path)

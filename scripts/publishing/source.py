@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from statehouse.handlers.base import CheckpointHandler
-from statehouse.models.architecture import WeightsFile, get_architecture, list_architectures, validate_config
+from statehouse.models.architecture import WeightsFile, get_architecture, validate_config
 from statehouse.models.building import non_finite_parameters
 from statehouse.models.checkpoint import Checkpoint, CheckpointHeader, examine_checkpoint
 from statehouse.models.errors import (
@@ -27,6 +27,7 @@ from statehouse.models.foreign.hugging_face import is_hugging_face_folder, read_
 from statehouse.models.foreign.reading import AS_IT_IS, Reading
 from statehouse.models.foreign.timm_folder import read_timm_folder
 from statehouse.models.tasks.registry import parse_task, task_names
+from statehouse.scripts.publishing.which_architecture import which_architecture
 from statehouse.scripts.store import sha256_of
 from statehouse.scripts.store.manifest import TASK_CONFIG_FROM
 
@@ -79,8 +80,7 @@ def examine_source(path: Path, description: Description) -> tuple[Checkpoint, li
     checkpoint = _noted(checkpoint, description.notes)
     problems = [_with_config_hint(problem, description) for problem in found]
     if checkpoint.header.architecture is None and not _is_told("architecture", problems):
-        known = ", ".join(list_architectures())
-        problems.insert(0, f"architecture: the file names none; say --architecture, one of {known}")
+        problems[:0] = which_architecture(path, checkpoint.header.tensors, description.task)
     header, task_problems = _with_task(checkpoint.header, description)
     if not _is_told("task", found):
         problems += task_problems
