@@ -8,6 +8,7 @@ storages are said to be, then, once the file is known to be as large as all of t
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +17,13 @@ import torch
 from statehouse.models.storage.files import LEGACY_BYTES, begins_legacy
 from statehouse.models.storage.inert.operands import DamagedPickleError
 from statehouse.models.storage.inert.reading import reader_of
+from statehouse.models.storage.inert.record import Named, printable
 from statehouse.models.storage.inert.storages import Identity, Place, Storages, parse_identity
 from statehouse.models.storage.inert.unpickler import Unpickler
 
 _LENGTH_BYTES = 8  # of the number of elements before each storage
 _MODULE = ("module", b"module")  # a class, with its source as text
+_MODULE_AS_TEXT = re.compile(r"\('module', <class '(?P<name>[\w.<>]+)'>, ")  # with protocol 0
 
 
 def is_legacy(path: Path) -> bool:
@@ -54,6 +57,9 @@ def _or_class(storage: Callable[[object], object]) -> Callable[[object], object]
     def persistent(identity: object) -> object:
         if isinstance(identity, tuple) and len(identity) > 1 and identity[0] in _MODULE:
             return identity[1]
+        as_text = _MODULE_AS_TEXT.match(identity) if isinstance(identity, str) else None
+        if as_text is not None:
+            return Named(printable(as_text["name"]))
         return storage(identity)
 
     return persistent

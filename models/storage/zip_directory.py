@@ -7,6 +7,7 @@ is exactly where the next says that it ends, and each record's own header says w
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import os
 import struct
@@ -31,6 +32,7 @@ _ENTRY_MARK, _HEADER_MARK = b"PK\x01\x02", b"PK\x03\x04"
 _MAX_COMMENT_BYTES = 0xFFFF
 _IN_64, _IN_64_SHORT = 0xFFFFFFFF, 0xFFFF  # instead of a number that is written as one of zip64
 _EXTRA_64 = 1
+_FROM_OLD = codecs.getdecoder("cp437")  # looked up once: Python imports a codec when it is first used
 _ENCRYPTED, _SIZES_FOLLOW, _IS_UTF_8 = 0x1, 0x8, 0x800
 
 
@@ -132,7 +134,7 @@ def _entries(directory: bytes) -> Iterator[tuple[ZipRecord, bytes]]:
         position += name_length + extra_length + comment_length
         size, stored, header_at = _wide(extra, (size, stored, header_at))
         record = ZipRecord(
-            name.decode("utf-8" if flags & _IS_UTF_8 else "cp437"),
+            name.decode("utf-8") if flags & _IS_UTF_8 else _FROM_OLD(name)[0],
             0,
             size,
             stored,

@@ -126,7 +126,7 @@ class Tensors:
             raise UnsoundTensorError("a quantised tensor is not described as torch.save does")
         place = self.bounds.check(storage._untyped_storage, storage.dtype, offset, size, stride)
         scheme, *numbers = parameters
-        make = _PER_TENSOR if scheme == torch.per_tensor_affine else _PER_CHANNEL
+        make = _per_tensor if scheme == torch.per_tensor_affine else _per_channel
         empty = make(place[1], storage.dtype, storage.device, *numbers)
         return empty.set_(storage._untyped_storage, *place)
 
@@ -160,7 +160,7 @@ class Tensors:
         return Record(name, inner, state) if rebuild is None else rebuild(inner)
 
 
-def _PER_TENSOR(  # noqa: N802
+def _per_tensor(
     size: tuple[int, ...], dtype: torch.dtype, device: torch.device, scale: object, zero_point: object
 ) -> Tensor:
     if type(scale) is not float or type(zero_point) is not int:
@@ -168,7 +168,7 @@ def _PER_TENSOR(  # noqa: N802
     return torch._empty_affine_quantized(size, scale=scale, zero_point=zero_point, dtype=dtype, device=device)
 
 
-def _PER_CHANNEL(  # noqa: N802
+def _per_channel(
     size: tuple[int, ...],
     dtype: torch.dtype,
     device: torch.device,

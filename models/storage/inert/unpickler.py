@@ -7,6 +7,7 @@ loop, what is checked is what is read.
 
 from __future__ import annotations
 
+import codecs
 import pickle
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict
@@ -189,6 +190,9 @@ def _called(function: object, arguments: Arguments) -> tuple[Named, Arguments]:
 _RECONSTRUCTOR = "copyreg._reconstructor"
 _MAKERS = frozenset({_RECONSTRUCTOR, "copyreg.__newobj__"})
 _STOP = pickle.STOP[0]
+_FROM_RAW = codecs.getdecoder(
+    "raw-unicode-escape"
+)  # looked up once: Python imports a codec when it is first used
 _CODES: dict[bytes, Callable[[Unpickler], None]] = {
     pickle.PROTO: Unpickler._protocol,
     pickle.FRAME: Unpickler._frame,
@@ -212,7 +216,7 @@ _CODES: dict[bytes, Callable[[Unpickler], None]] = {
     pickle.STRING: Unpickler.string_line,
     pickle.BINSTRING: lambda own: own.string(own.counted(4)),
     pickle.SHORT_BINSTRING: lambda own: own.string(own.counted(1)),
-    pickle.UNICODE: lambda own: own.stack.append(own.line().decode("raw-unicode-escape")),
+    pickle.UNICODE: lambda own: own.stack.append(_FROM_RAW(own.line())[0]),
     pickle.BINUNICODE: lambda own: own.unicode(own.counted(4)),
     pickle.SHORT_BINUNICODE: lambda own: own.unicode(own.counted(1)),
     pickle.BINUNICODE8: lambda own: own.unicode(own.counted(8)),

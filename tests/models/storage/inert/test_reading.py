@@ -98,11 +98,14 @@ def test_the_metadata_of_a_state_dict_are_kept(tmp_path: Path, zipped: bool) -> 
     assert read._metadata == state._metadata
 
 
-def test_a_module_is_a_record_of_its_tree(tmp_path: Path, zipped: bool) -> None:
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_module_is_a_record_of_its_tree(tmp_path: Path, zipped: bool, protocol: int) -> None:
     linear = nn.Linear(2, 3)
     held = {"model": nn.Sequential(linear), "args": argparse.Namespace(lr=0.1)}
-    read = read_torch(save(tmp_path / "a.pt", held, zipped=zipped), torch.device("cpu"))
+    path = save(tmp_path / "a.pt", held, zipped=zipped, protocol=protocol)
+    read = read_torch(path, torch.device("cpu"))
     assert isinstance(read["model"], Record)
+    assert read["model"].name == "torch.nn.modules.container.Sequential"
     parameters = read["model"].attributes()["_modules"]["0"].attributes()["_parameters"]
     assert torch.equal(parameters["weight"], linear.weight)
     assert read["args"].attributes() == {"lr": 0.1}
