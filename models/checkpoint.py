@@ -35,9 +35,7 @@ from statehouse.models.header import (
 )
 from statehouse.models.plain import plain_problems
 from statehouse.models.storage.files import container_of
-from statehouse.models.storage.shard_index import is_index
-from statehouse.models.storage.shards import read_files, write_files
-from statehouse.models.storage.torch_archive import damaged_records
+from statehouse.models.storage.shards import damaged_bytes, read_files, write_files
 from statehouse.models.tasks.registry import Task
 from statehouse.models.tensors.state_dict import StateDictReport, apply, describe, fit, refuse_unless_ok
 from statehouse.models.tensors.storable import storable_tensors
@@ -197,8 +195,7 @@ def verify_records(path: str | Path) -> None:
         CheckpointError: the file cannot be read at all.
     """
     header, parts, problems = _read(Path(path), torch.device("cpu"))
-    records = [file for file in header.files if header.container == "pt" and not is_index(file)]
-    damage = [f"{file.name}: {problem}" for file in records for problem in damaged_records(file)]
+    damage = damaged_bytes(header.path, header.files) if header.container == "pt" else []
     if header.stored_digest is not None and not problems:
         actual = _digest(header, parts.state_dict)
         if actual != header.stored_digest:
@@ -215,7 +212,11 @@ def _read(
     found = read_files(path, device)
     parts = take_apart(found.path, found.held, reading)
     header, problems = read_fields(found.path, found.container, parts)
-    return replace(header, files=found.files), parts, [*parts.problems, *problems]
+    return (
+        replace(header, files=found.files, notes=(*found.notes, *header.notes)),
+        parts,
+        [*parts.problems, *problems],
+    )
 
 
 def _digest(header: CheckpointHeader, state_dict: Mapping[str, Tensor]) -> str:

@@ -17,6 +17,7 @@ from statehouse.models.errors import (
     CheckpointUnreadableError,
 )
 from statehouse.models.plain import parse_json_object
+from statehouse.models.storage.distributed.finding import find_saved_folder
 from statehouse.models.storage.files import Container, container_of, is_checkpoint_file
 from statehouse.models.storage.named_folders import refuse_named_folder
 
@@ -53,7 +54,7 @@ def locate_checkpoint(path: Path) -> Path:
     """Return the file that `path` means: itself, or what a folder holds, an index before a single file.
 
     Where a folder has it in both containers, safetensors is taken; of several, what is called `model.safetensors`
-    or `pytorch_model.bin`.
+    or `pytorch_model.bin`. What is returned is a folder where torch.distributed.checkpoint has written it.
 
     Raises:
         CheckpointUnreadableError: the folder holds no checkpoint, several, shards without an index, or what another
@@ -61,24 +62,22 @@ def locate_checkpoint(path: Path) -> Path:
     """
     refuse_named_folder(path)
     if not path.is_dir():
-        return path
+        return find_saved_folder(path) or path
     files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
     indexes = [file for file in files if is_index(file)]
     whole = [file for file in files if is_checkpoint_file(file) and not _OF_MANY.search(file.name)]
     found = indexes or whole
     found = [file for file in found if ".safetensors" in file.name] or found
     found = [file for file in found if file.name.startswith(_USUAL_NAMES)] or found
+    saved = find_saved_folder(path)
+    if saved is not None and (saved == path or not found):
+        return saved
     if len(found) == 1:
         return found[0]
     raise CheckpointUnreadableError(f"{path}: {_not_one(files, found)}")
 
 
 def _not_one(files: Sequence[Path], found: Sequence[Path]) -> str:
-    if any(file.suffix == ".distcp" for file in files):
-        return (
-            "is a folder of torch.distributed.checkpoint; make one file of it: "
-            f"python -m torch.distributed.checkpoint.format_utils dcp_to_torch {files[0].parent} model.pt"
-        )
     if found:
         return f"holds several checkpoints: {', '.join(file.name for file in found)}; name one of them"
     shards = [file.name for file in files if _OF_MANY.search(file.name)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from statehouse.models.storage.containers import (
     write_container,
     write_tensors,
 )
+from statehouse.models.storage.distributed.finding import DATA_SUFFIX, METADATA_FILE
+from statehouse.models.storage.distributed.folder import damage_of_folder, read_saved_folder
+from statehouse.models.storage.distributed.sharded_tensors import with_whole_tensors
 from statehouse.models.storage.files import Container, atomic_file, container_of, recognise_container
 from statehouse.models.storage.shard_index import (
     INDEX_SUFFIX,
@@ -32,6 +35,7 @@ from statehouse.models.storage.shard_index import (
     locate_checkpoint,
     read_index,
 )
+from statehouse.models.storage.torch_archive import damaged_records
 from statehouse.models.tensors.ties import memory_key
 
 SAVE_KEY = "statehouse_save"  # in the header of a shard: the digest of the save that it belongs to
@@ -40,28 +44,44 @@ SAVE_DIGITS = 8  # of that digest, in a shard's name: two saves never write to o
 
 @dataclass(frozen=True)
 class CheckpointFiles:
-    """What the files of one checkpoint hold; `path` is its only file, or the index of its shards."""
+    """What the files of one checkpoint hold; `path` is its only file, or what says which the others are."""
 
     path: Path
     container: Container
     held: object
     files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()  # how they are read, where that is not plain
 
 
 def read_files(path: Path, device: torch.device) -> CheckpointFiles:
     """Read a checkpoint file, an index of shards, or the folder of either; tensors on a CPU are mapped files.
 
+    A folder of torch.distributed.checkpoint is read as well; where its tensors are in parts, they are put together.
+
     Raises:
         CheckpointNotFoundError, CheckpointUnreadableError, CheckpointUnsafeError: as `read_container` says.
         CheckpointContentError: shards that are missing, doubled, elsewhere or of different saves, or that do not
-            hold what the index says; all are listed.
+            hold what the index says; or parts of tensors of which other processes have the rest. All are listed.
     """
     found = locate_checkpoint(path)
+    if found.is_dir():
+        saved = read_saved_folder(found, device)
+        return CheckpointFiles(saved.path, saved.container, saved.held, saved.files, saved.notes)
     if not is_index(found):
         container, held = read_container(found, device)
-        return CheckpointFiles(found, container, held, (found,))
+        return CheckpointFiles(found, container, with_whole_tensors(found, held), (found,))
     index = read_index(found)
     return CheckpointFiles(found, index.container, _read_shards(index, device), index.files)
+
+
+def damaged_bytes(path: Path, files: Sequence[Path]) -> list[str]:
+    """Read every byte of a checkpoint's files of torch, `path` first among them, and say which have changed.
+
+    Raises CheckpointUnreadableError where a file cannot be read any more.
+    """
+    of_folder = damage_of_folder(path.parent) if path.name == METADATA_FILE else []
+    others = [file for file in files if not is_index(file) and file.suffix != DATA_SUFFIX]
+    return [*of_folder, *(f"{file.name}: {problem}" for file in others for problem in damaged_records(file))]
 
 
 def _read_shards(index: ShardIndex, device: torch.device) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from statehouse.models.storage.files import ZIP_MAGIC
 from statehouse.models.storage.inert.operands import DamagedPickleError
 from statehouse.models.storage.inert.reading import reader_of
 from statehouse.models.storage.inert.storages import Place, Storages
-from statehouse.models.storage.zip_directory import MAX_LISTED, ZipRecord, read_directory
+from statehouse.models.storage.zip_directory import MAX_LISTED, WHOLE_FILE, Extent, ZipRecord, read_directory
 
 MAX_PICKLE_BYTES = 256 * 1024 * 1024  # the plain data; the tensors have records of their own
 SAVE_INSTEAD = 'torch.save({"model_state_dict": model.state_dict(), "model_config": {...}}, path)'
@@ -24,15 +24,18 @@ _BYTE_ORDERS = (b"little", b"big")
 _READ_CHUNK_BYTES = 1024 * 1024
 
 
-def read_archive(path: Path, device: torch.device) -> object:
+def read_archive(path: Path, device: torch.device, extent: Extent = WHOLE_FILE) -> object:
     """Return what the archive at `path` holds; on a CPU its tensors are the mapped file, not yet read.
+
+    `extent` is where the archive is one of several in the file; tensors that do not begin there at a multiple of
+    their elements' size are copied.
 
     Raises:
         CheckpointUnreadableError: cut short, damaged, compressed, or no torch.save file.
         CheckpointUnsafeError: TorchScript.
         DamagedPickleError, UnsoundTensorError: as `reader_of` says.
     """
-    records = read_directory(path)
+    records = read_directory(path, extent)
     _check_records(path, records)
     top = next(record.name for record in records if _is_pickle(record)).removesuffix(_PICKLE)
     own = {record.name.removeprefix(top): record for record in records if record.name.startswith(top)}
@@ -89,7 +92,7 @@ def _bytes_of(path: Path, record: ZipRecord) -> bytes:
         return file.read(record.size)
 
 
-def damaged_records(path: Path) -> list[str]:
+def damaged_records(path: Path, extent: Extent = WHOLE_FILE) -> list[str]:
     """Read every record of the archive at `path` and name those whose bytes do not match their CRC-32.
 
     A file from before torch 1.6 is no archive, and says nothing of its bytes.
@@ -97,11 +100,12 @@ def damaged_records(path: Path) -> list[str]:
     Raises CheckpointUnreadableError as `read_archive` does.
     """
     with path.open("rb") as file:
+        file.seek(extent.start)
         if file.read(len(ZIP_MAGIC)) != ZIP_MAGIC:
             return []
         return [
             f"record {record.name[:80]!a}: Bad CRC-32"
-            for record in read_directory(path)
+            for record in read_directory(path, extent)
             if not _has_its_checksum(file, record)
         ]
 

@@ -41,7 +41,7 @@ class ZipRecord:
     """A record of an archive; its bytes are `size` from `start` of the file, if it is stored as it is."""
 
     name: str
-    start: int  # 0 where its own header is not what the directory says
+    start: int  # in the file; 0 where its own header is not what the directory says
     size: int
     stored_size: int
     crc: int
@@ -55,17 +55,43 @@ class _MisplacedError(ValueError):
     """The archive has a part elsewhere than it says."""
 
 
-def read_directory(path: Path) -> list[ZipRecord]:
-    """Return the records of the archive at `path`, in the order of the directory.
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A part of a file that is an archive by itself; `length` None: up to the end of the file."""
+
+    start: int = 0
+    length: int | None = None
+
+
+class _Archive:
+    """The bytes of an archive, by their places in it."""
+
+    def __init__(self, file: BinaryIO, extent: Extent) -> None:
+        self.descriptor = file.fileno()
+        self.start = extent.start
+        left = max(0, os.fstat(self.descriptor).st_size - extent.start)
+        self.size = left if extent.length is None else min(left, extent.length)
+
+    def read(self, length: int, position: int) -> bytes:
+        """Return bytes from `position` on, fewer where the archive ends."""
+        return os.pread(self.descriptor, max(0, min(length, self.size - position)), self.start + position)
+
+
+WHOLE_FILE = Extent()
+
+
+def read_directory(path: Path, extent: Extent = WHOLE_FILE) -> list[ZipRecord]:
+    """Return the records of the archive at `path`, in the order of the directory; `extent` where it is a part of it.
 
     Raises:
         CheckpointUnreadableError: it is cut short or damaged, or its parts do not fit together.
     """
     try:
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            start, directory, count = _directory(file, size)
-            records = [_with_start(file, entry, start) for entry in _entries(directory)]
+            archive = _Archive(file, extent)
+            size = archive.size
+            start, directory, count = _directory(archive, size)
+            records = [_with_start(archive, entry, start) for entry in _entries(directory)]
     except (_MisplacedError, struct.error, UnicodeDecodeError, OSError) as error:
         raise CheckpointUnreadableError(
             f"{path}: is cut short or damaged ({error}); copy or download it again"
@@ -79,13 +105,13 @@ def read_directory(path: Path) -> list[ZipRecord]:
         raise CheckpointUnreadableError(
             listed(f"{path}: is no sound torch.save file:", problems[:MAX_LISTED])
         )
-    return records
+    return [replace(record, start=extent.start + record.start) for record in records]
 
 
-def _directory(file: BinaryIO, size: int) -> tuple[int, bytes, int]:
+def _directory(archive: _Archive, size: int) -> tuple[int, bytes, int]:
     """Return where the directory begins, its bytes, and how many records it is said to have."""
     tail_at = max(0, size - _END.size - _MAX_COMMENT_BYTES)
-    tail = os.pread(file.fileno(), size - tail_at, tail_at)
+    tail = archive.read(size - tail_at, tail_at)
     found = tail.rfind(_END_MARK)
     if found < 0:
         raise _MisplacedError("it has no end of a zip archive")
@@ -94,9 +120,9 @@ def _directory(file: BinaryIO, size: int) -> tuple[int, bytes, int]:
     if end_at + _END.size + comment != size or disk or first_disk or here != count:
         raise _MisplacedError("its end is not that of one zip archive")
     stop, said = end_at, (count, length, start)
-    locator = os.pread(file.fileno(), _LOCATOR_64.size, max(0, end_at - _LOCATOR_64.size))
+    locator = archive.read(_LOCATOR_64.size, max(0, end_at - _LOCATOR_64.size))
     if locator.startswith(_LOCATOR_MARK) or _IN_64 in (length, start) or count == _IN_64_SHORT:
-        stop, wide = _end_64(file, locator, end_at - _LOCATOR_64.size)
+        stop, wide = _end_64(archive, locator, end_at - _LOCATOR_64.size)
         limits = (_IN_64_SHORT, _IN_64, _IN_64)
         if any(short not in (limit, long) for short, limit, long in zip(said, limits, wide, strict=True)):
             raise _MisplacedError("its two ends say different things")
@@ -105,14 +131,14 @@ def _directory(file: BinaryIO, size: int) -> tuple[int, bytes, int]:
         raise _MisplacedError(
             f"its directory is said to be {length:,} bytes at {start:,}, and ends at {stop:,}"
         )
-    return start, os.pread(file.fileno(), length, start), count
+    return start, archive.read(length, start), count
 
 
-def _end_64(file: BinaryIO, locator: bytes, locator_at: int) -> tuple[int, tuple[int, int, int]]:
+def _end_64(archive: _Archive, locator: bytes, locator_at: int) -> tuple[int, tuple[int, int, int]]:
     mark, disk, end_at, disks = _LOCATOR_64.unpack(locator)
     if mark != _LOCATOR_MARK or disk or disks > 1 or end_at > locator_at:
         raise _MisplacedError("its end of zip64 is not where it should be")
-    fields = _END_64.unpack(os.pread(file.fileno(), _END_64.size, end_at))
+    fields = _END_64.unpack(archive.read(_END_64.size, end_at))
     mark, size, _, _, disk, first_disk, here, count, length, start = fields
     if mark != _END_64_MARK or disk or first_disk or here != count or end_at + 12 + size != locator_at:
         raise _MisplacedError("its end of zip64 is not where it should be")
@@ -162,17 +188,17 @@ def _wide(extra: bytes, numbers: tuple[int, ...]) -> tuple[int, ...]:
     return numbers
 
 
-def _with_start(file: BinaryIO, entry: tuple[ZipRecord, bytes], directory_at: int) -> ZipRecord:
+def _with_start(archive: _Archive, entry: tuple[ZipRecord, bytes], directory_at: int) -> ZipRecord:
     """Return the record with the place of its bytes, once its own header says the same as the directory."""
     record, name = entry
     shown = ascii(record.name[:80])
     if record.header_at + _HEADER.size + record.stored_size > directory_at:
         return replace(record, problem=f"record {shown} is said to lie outside of its archive")
-    header = os.pread(file.fileno(), _HEADER.size + len(name), record.header_at)
+    header = archive.read(_HEADER.size + len(name), record.header_at)
     mark, _, flags, _, _, _, crc, stored, size, name_length, extra_length = _HEADER.unpack_from(header)
     if mark != _HEADER_MARK or header[_HEADER.size :] != name or name_length != len(name) or b"\0" in name:
         return replace(record, problem=f"record {shown} is called otherwise where it begins")
-    extra = os.pread(file.fileno(), extra_length, record.header_at + _HEADER.size + name_length)
+    extra = archive.read(extra_length, record.header_at + _HEADER.size + name_length)
     wide = _wide(extra, (size, stored))
     if not _is_same((crc, *wide), (record.crc, record.size, record.stored_size), flags):
         return replace(record, problem=f"record {shown} has another size or checksum where it begins")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed.checkpoint as distributed_checkpoint
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -121,18 +122,16 @@ def test_fsdp_of_blocks_that_are_checkpointed(read, net):
     assert len(read(names).notes) == 2
 
 
-def test_fsdp_shards_are_refused_with_what_to_save(distributed):
-    file = distributed("fsdp_shards")
-    with pytest.raises(CheckpointContentError, match=r"full_state_dict=True"):
-        load_checkpoint(file, **ABOUT)
+def test_fsdp_shards_of_one_process_are_the_whole_tensors(net, distributed):
+    """tests/models/storage/distributed has those of two, which are refused with what to save."""
+    found = load_checkpoint(distributed("fsdp_shards"), **ABOUT)
+    assert all(torch.equal(found.state_dict[name], tensor) for name, tensor in net.state_dict().items())
 
 
-def test_a_folder_of_distributed_checkpoints_is_refused_with_what_to_do(net, tmp_path):
-    import torch.distributed.checkpoint as distributed
-
-    distributed.save(net.state_dict(), checkpoint_id=tmp_path / "saved", no_dist=True)
-    with pytest.raises(Exception, match=r"format_utils dcp_to_torch"):
-        load_checkpoint(tmp_path / "saved")
+def test_a_folder_of_distributed_checkpoints_is_read(net, tmp_path):
+    distributed_checkpoint.save(net.state_dict(), checkpoint_id=tmp_path / "saved", no_dist=True)
+    found = load_checkpoint(tmp_path / "saved", **ABOUT)
+    assert all(torch.equal(found.state_dict[name], tensor) for name, tensor in net.state_dict().items())
 
 
 def averaged(net, times=3):

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from statehouse.models.errors import CheckpointUnreadableError
-from statehouse.models.storage.zip_directory import read_directory
+from statehouse.models.storage.zip_directory import Extent, read_directory
 
 
 @pytest.fixture
@@ -130,3 +130,17 @@ def test_two_ends_that_disagree_are_refused(saved: Path) -> None:
     change(saved, end + 8, struct.pack("<HH", 1, 1))
     with pytest.raises(CheckpointUnreadableError, match="its two ends say different things"):
         read_directory(saved)
+
+
+@pytest.mark.parametrize("around", [b"", b"PK\x05\x06" + b"\0" * 18, b"x" * 70_000])
+def test_an_archive_among_others_is_read_within_its_own_bytes(saved: Path, around: bytes) -> None:
+    alone = saved.read_bytes()
+    inside = read_directory(saved)
+    saved.write_bytes(around + alone + around)
+    found = read_directory(saved, Extent(len(around), len(alone)))
+    assert [each.start - len(around) for each in found] == [each.start for each in inside]
+    for start, length in [(1, 0), (0, -1), (-1, 1), (0, 1)]:
+        if len(around) + start < 0 or (not around and length > 0):
+            continue
+        with pytest.raises(CheckpointUnreadableError):
+            read_directory(saved, Extent(len(around) + start, len(alone) + length))

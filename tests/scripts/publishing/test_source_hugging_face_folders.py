@@ -11,6 +11,7 @@ from typing import Any, get_args
 import pytest
 import tokenizers
 import torch
+import torch.distributed.checkpoint as dcp
 from safetensors.torch import load_file, save_file
 
 from statehouse.models import load_checkpoint
@@ -318,6 +319,19 @@ def test_a_tokenizer_above_is_taken_of_a_run_alone(make_folder: MakeFolder, publ
     (folder / "tokenizer.json").rename(folder.parent / "tokenizer.json")
     with pytest.raises(StatehouseError, match=r"tokenizer\.json: is missing"):
         published(folder)
+
+
+def test_the_weights_may_be_a_folder_of_fsdp(make_folder: MakeFolder, published: Publish) -> None:
+    folder = make_folder()
+    wanted = published(folder).manifest.digest
+    weights = load_file(folder / "model.safetensors")
+    dcp.save({"model": weights}, checkpoint_id=folder / "pytorch_model_fsdp_0", no_dist=True)
+    (folder / "model.safetensors").unlink()
+    store = LocalStore(folder.parent / "other")
+    assert (
+        publish(folder, store=store, name="text", version="1.0", task="embedding").version.manifest.digest
+        == wanted
+    )
 
 
 @pytest.mark.parametrize("task", ["embedding", None])
