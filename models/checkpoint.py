@@ -126,13 +126,16 @@ def load_checkpoint(
     task: Task | None = None,
     rename: Sequence[str] = (),
     weights: Weights | None = None,
+    from_key: str | None = None,
+    ignore: Sequence[str] = (),
 ) -> Checkpoint:
     r"""Read the checkpoint at `path` onto the device `map_location`, whichever device it was saved on.
 
     `architecture`, `config` and `task` complete a foreign file, as `describe_as` says. `rename` has rules for
     its tensors' names, `PATTERN=REPLACEMENT` each, applied in turn: `r"encoder\.(.*)=backbone.\1"`. Of a file
     that has both a model's weights and their moving average, `weights` "model" or "ema" says which; without it
-    the average is taken. The header's `notes` say how a foreign file was read.
+    the average is taken. `from_key` is where in the file the weights are (`generator`, `state.model`), where that is
+    not plain; `ignore` has patterns of names that are left out. The header's `notes` say how a foreign file was read.
 
     Raises:
         CheckpointNotFoundError: there is no file.
@@ -142,7 +145,7 @@ def load_checkpoint(
     """
     checkpoint, problems = examine_checkpoint(
         path,
-        Reading(tuple(rename), weights),
+        Reading(tuple(rename), weights, from_key, tuple(ignore)),
         map_location=map_location,
         architecture=architecture,
         config=config,

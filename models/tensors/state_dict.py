@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +12,7 @@ from statehouse.models.errors import ArchitectureError, StateDictError
 from statehouse.models.tensors.likely_names import likely_renamings
 from statehouse.models.tensors.own_buffers import makeable, needless
 from statehouse.models.tensors.prefixes import strip_prefixes
+from statehouse.models.tensors.rename_rules import rules_of
 from statehouse.models.tensors.tensor_info import TensorInfo
 from statehouse.models.tensors.ties import broken_ties, spread_over_ties, tied_names
 
@@ -53,6 +55,7 @@ class StateDictReport:
     renamings: Mapping[str, str] = field(
         default_factory=dict
     )  # given name → the expected name it likely means
+    rules: tuple[str, ...] = ()  # that make these renamings
 
     @property
     def ok(self) -> bool:
@@ -74,6 +77,9 @@ class StateDictReport:
         """Return one line per difference; a likely renaming is one, not a missing and an unexpected name."""
         renamed = {*self.renamings, *self.renamings.values()}
         lines = [f"likely renaming: {old} → {new}" for old, new in self.renamings.items()]
+        if self.rules:
+            copied = " ".join(f"--rename {shlex.quote(rule)}" for rule in self.rules)
+            lines.append(f"if that is meant, say --accept-renames, or {copied}")
         lines += [f"missing: {name}" for name in self.missing if name not in renamed]
         lines += [f"unexpected: {name}" for name in self.unexpected if name not in renamed]
         lines += [f"wrong shape: {m.name} is {m.given}, expected {m.expected}" for m in self.wrong_shape]
@@ -117,12 +123,14 @@ def compare(expected: Mapping[str, TensorInfo], given: Mapping[str, TensorInfo])
     ]
     missing = {name: info for name, info in expected.items() if name not in given}
     unexpected = {name: info for name, info in given.items() if name not in expected}
+    renamings = likely_renamings(missing, unexpected)
     return StateDictReport(
         missing=tuple(missing),
         unexpected=tuple(unexpected),
         wrong_shape=tuple(m for m in mismatches if m.expected.shape != m.given.shape),
         wrong_dtype=tuple(m for m in mismatches if m.expected.shape == m.given.shape),
-        renamings=likely_renamings(missing, unexpected),
+        renamings=renamings,
+        rules=rules_of(renamings, given),
     )
 
 

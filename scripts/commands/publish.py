@@ -62,6 +62,19 @@ WhichWeights = Annotated[
         "--weights", help="Of a file with both: the model's own, or their moving average (the default)."
     ),
 ]
+FromKey = Annotated[
+    str | None,
+    typer.Option("--from", metavar="KEY", help="Where the weights are in the file: generator, state.model."),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore", metavar="PATTERN", help=r"Leave out tensors of such names: 'loss\..*'. Repeatable."
+    ),
+]
+AcceptRenames = Annotated[
+    bool, typer.Option("--accept-renames", help="Rename tensors as the list of what does not fit proposes.")
+]
 Architectures = Annotated[
     list[str] | None,
     typer.Option(
@@ -96,6 +109,9 @@ def publish(
     task_config: TaskConfig = None,
     rename: Rename = None,
     weights: WhichWeights = None,
+    from_key: FromKey = None,
+    ignore: Ignore = None,
+    accept_renames: AcceptRenames = False,
     example: Annotated[
         list[Path] | None, typer.Option("--example", metavar="FILE", help="A request's body; repeatable.")
     ] = None,
@@ -135,6 +151,9 @@ def publish(
             task_config=read_mapping("--task-config", task_config),
             rename=rules,
             weights=weights.value if weights else None,
+            from_key=from_key,
+            ignore=ignore or (),
+            accept_renames=accept_renames,
             examples=example or (),
             max_shard_bytes=None if shard_size is None else parse_size("--shard-size", shard_size),
             architectures=(*project.architectures, *(architectures or ())),
@@ -164,6 +183,9 @@ def inspect(
     task_config: TaskConfig = None,
     rename: Rename = None,
     weights: WhichWeights = None,
+    from_key: FromKey = None,
+    ignore: Ignore = None,
+    accept_renames: AcceptRenames = False,
     architectures: Architectures = None,
     store: Store = None,
     deployment: DeploymentFile = DEPLOYMENT,
@@ -191,6 +213,9 @@ def inspect(
             task_config=read_mapping("--task-config", task_config),
             rename=rules,
             weights=weights.value if weights else None,
+            from_key=from_key,
+            ignore=ignore or (),
+            accept_renames=accept_renames,
             architectures=(*project.architectures, *(architectures or ())),
             snapshots=project.snapshots,
             report=progress.step,
@@ -205,10 +230,13 @@ def inspect(
             "--config": config,
             "--task": task,
             "--task-config": task_config,
+            "--from": from_key,
         }
         options = [word for option, value in told.items() if value for word in (option, value)]
         options += ["--weights", weights.value] if weights else []
         options += [word for rule in rename or () for word in ("--rename", rule)]
+        options += [word for pattern in ignore or () for word in ("--ignore", pattern)]
+        options += ["--accept-renames"] if accept_renames else []
         options += [word for module in architectures or () for word in ("--architectures", module)]
         inspection.print_inspection(found, publish_options=options)
     if not found.would_load:

@@ -68,6 +68,9 @@ def inspect(
     task_config: Mapping[str, Any] | None = None,
     rename: Sequence[str] = (),
     weights: Weights | None = None,
+    from_key: str | None = None,
+    ignore: Sequence[str] = (),
+    accept_renames: bool = False,
     architectures: Sequence[str] = (),
     snapshots: Snapshots | None = None,
     report: Tell = tell_nobody,
@@ -78,7 +81,14 @@ def inspect(
     there is no such thing, ArchitectureImportError when one of ``architectures`` cannot be imported. A version that
     names its code is read with that, out of ``snapshots``.
     """
-    description = Description(architecture, config, task, task_config, Reading(tuple(rename), weights))
+    description = Description(
+        architecture,
+        config,
+        task,
+        task_config,
+        Reading(tuple(rename), weights, from_key, tuple(ignore)),
+        accept_renames=accept_renames,
+    )
     path = Path(target)
     if path.is_file() or _is_checkpoint_folder(path):
         import_architectures(architectures)

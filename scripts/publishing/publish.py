@@ -51,6 +51,9 @@ def publish(
     task_config: Mapping[str, Any] | None = None,
     rename: Sequence[str] = (),
     weights: Weights | None = None,
+    from_key: str | None = None,
+    ignore: Sequence[str] = (),
+    accept_renames: bool = False,
     examples: Sequence[Path] = (),
     max_shard_bytes: int | None = None,
     architectures: Sequence[str] = (),
@@ -61,10 +64,11 @@ def publish(
     """Make the version ``name`` ``version`` of a checkpoint; ``report`` is told each step before it begins.
 
     ``architecture``, ``config``, ``task`` and ``task_config`` complete a foreign file, ``rename`` has rules for
-    its tensors' names, ``weights`` chooses between a model's and their moving average, ``examples`` are files with
-    one request's body each, ``architectures`` are modules that register architectures. The one that proves the
-    version is kept in ``snapshots``, and the version names it. With ``max_shard_bytes`` the version holds a larger
-    checkpoint in several files.
+    its tensors' names, ``weights`` chooses between a model's and their moving average, ``from_key`` is where in the
+    file the weights are, ``ignore`` has patterns of names that are left out; with ``accept_renames`` the likely
+    renamings of what does not fit are made. ``examples`` are files with one request's body each, ``architectures``
+    are modules that register architectures. The one that proves the version is kept in ``snapshots``, and the version
+    names it. With ``max_shard_bytes`` the version holds a larger checkpoint in several files.
     ``show`` is called with what was read, before anything is written.
 
     Raises:
@@ -83,7 +87,14 @@ def publish(
     check_version(version)
     with proving_code(architectures) as registers:
         report(f"reading {checkpoint_path}")
-        description = Description(architecture, config, task, task_config, Reading(tuple(rename), weights))
+        description = Description(
+            architecture,
+            config,
+            task,
+            task_config,
+            Reading(tuple(rename), weights, from_key, tuple(ignore)),
+            accept_renames=accept_renames,
+        )
         source = read_source(checkpoint_path, description)
         show(source.header)
         verify_records(source.header.path)

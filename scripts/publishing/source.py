@@ -5,6 +5,7 @@ Imports torch: import it late.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from statehouse.handlers.base import CheckpointHandler
 from statehouse.models.architecture import WeightsFile, get_architecture, validate_config
-from statehouse.models.building import non_finite_parameters
+from statehouse.models.building import build_without_values, non_finite_parameters
 from statehouse.models.checkpoint import Checkpoint, CheckpointHeader, examine_checkpoint
 from statehouse.models.errors import (
     ArchitectureError,
@@ -27,6 +28,7 @@ from statehouse.models.foreign.hugging_face import is_hugging_face_folder, read_
 from statehouse.models.foreign.reading import AS_IT_IS, Reading
 from statehouse.models.foreign.timm_folder import read_timm_folder
 from statehouse.models.tasks.registry import parse_task, task_names
+from statehouse.models.tensors.state_dict import fit
 from statehouse.scripts.publishing.which_architecture import which_architecture
 from statehouse.scripts.store import sha256_of
 from statehouse.scripts.store.manifest import TASK_CONFIG_FROM
@@ -49,6 +51,7 @@ class Description:
     reading: Reading = AS_IT_IS
     pretrained: Config | None = None  # what a folder of timm's says of its weights
     notes: tuple[str, ...] = ()  # how a folder is read
+    accept_renames: bool = False  # rename as the report of what does not fit proposes
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ def examine_source(path: Path, description: Description) -> tuple[Checkpoint, li
     """Do as ``read_source`` does, and return what is wrong or missing instead of raising it."""
     path, description = _unfold(path, description)
     checkpoint, found = _examine_adapted(path, description)
+    if description.accept_renames and not found:
+        checkpoint, found = _examine_renamed(path, description, checkpoint)
     checkpoint = _noted(checkpoint, description.notes)
     problems = [_with_config_hint(problem, description) for problem in found]
     if checkpoint.header.architecture is None and not _is_told("architecture", problems):
@@ -130,6 +135,25 @@ def _examine_adapted(path: Path, description: Description) -> tuple[Checkpoint, 
     config = {**header.config, **adapted.changes}
     checkpoint, problems = _examine(path, replace(description, config=config, reading=reading))
     return _noted(checkpoint, adapted.notes), problems
+
+
+def _examine_renamed(
+    path: Path, description: Description, checkpoint: Checkpoint
+) -> tuple[Checkpoint, list[str]]:
+    """Read the file once more, with the rules that the report of what does not fit proposes."""
+    header = checkpoint.header
+    if header.architecture is None or header.config is None:
+        return checkpoint, []
+    try:
+        module = build_without_values(header.architecture, header.config)
+        rules = fit(module, checkpoint.state_dict)[1].rules
+    except ArchitectureError:  # is told when it is built
+        return checkpoint, []
+    if not rules:
+        return checkpoint, []
+    reading = replace(description.reading, rename=(*description.reading.rename, *rules))
+    renamed, problems = _examine_adapted(path, replace(description, reading=reading))
+    return _noted(renamed, [f"accepted: --rename {shlex.quote(rule)}" for rule in rules]), problems
 
 
 def _with_unsaid(checkpoint: Checkpoint, read: CheckpointHeader) -> Checkpoint:

@@ -18,6 +18,7 @@ def test_one_report_has_every_difference(simple_net):
     assert not report.ok
     assert report.lines() == [
         "likely renaming: model.fc1.weight → fc1.weight",
+        r"if that is meant, say --accept-renames, or --rename 'model\.fc1\.weight=fc1.weight'",
         "missing: fc2.weight",
         "unexpected: more.weight",
         "wrong shape: fc1.bias is float32 [5], expected float32 [3]",
