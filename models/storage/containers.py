@@ -12,9 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from statehouse.models.errors import CheckpointContentError, CheckpointError, CheckpointUnreadableError
-from statehouse.models.plain import MAX_DEPTH, MAX_VALUES, canonical_json, parse_json_object, walk
+from statehouse.models.plain import MAX_DEPTH, MAX_VALUES, canonical_json, parse_json_object
 from statehouse.models.storage.files import Container, atomic_file, recognise_container
-from statehouse.models.storage.inert.record import Named, Record
 from statehouse.models.storage.inert.views import UnsoundTensorError
 from statehouse.models.storage.legacy_file import is_legacy, read_legacy
 from statehouse.models.storage.torch_archive import read_archive
@@ -56,7 +55,7 @@ def read_torch(path: Path, device: torch.device) -> object:
     except CheckpointError:
         raise
     except UnsoundTensorError as error:
-        raise CheckpointContentError(f"{path}: is damaged or hostile:", [str(error)]) from error
+        raise CheckpointContentError(f"{path}: is damaged or hostile:", [str(error)[:MAX_SAID]]) from error
     except Exception as error:  # whatever torch or the system finds in it
         said = str(error).partition("\n")[0][:MAX_SAID]
         raise CheckpointUnreadableError(
@@ -68,10 +67,31 @@ def read_torch(path: Path, device: torch.device) -> object:
 
 def _check_nesting(path: Path, held: object) -> None:
     """Refuse data that unfolds without end; what records hold is for those to bound who look into them."""
-    for count, (where, depth, _) in enumerate(walk(held, "", (Tensor, Record, Named)), start=1):
-        if depth > MAX_DEPTH or count > MAX_VALUES:
-            problem = f"{where[:80]!a}: nested beyond {MAX_DEPTH} levels or {MAX_VALUES:,} values"
+    left = MAX_VALUES
+    entries = held.items() if isinstance(held, dict) else [("", held)]
+    for key, entry in entries:
+        left -= _unfolded(entry, left)
+        if left < 0:
+            problem = f"{str(key)[:80]!a}: nested beyond {MAX_DEPTH} levels or {MAX_VALUES:,} values"
             raise CheckpointContentError(f"{path}: is damaged or hostile:", [problem])
+
+
+def _unfolded(value: object, limit: int) -> int:
+    """Return how many values `value` is when it is walked, more than `limit` where it is nested too deep."""
+    levels, count = [iter((value,))], 0
+    while levels and count <= limit:
+        item = next(levels[-1], levels)  # which is in no file
+        if item is levels:
+            levels.pop()
+            continue
+        count += 1
+        if isinstance(item, dict):
+            levels.append(iter(item.values()))
+        elif isinstance(item, list | tuple):
+            levels.append(iter(item))
+        if len(levels) > MAX_DEPTH + 1:
+            return limit + 1
+    return count
 
 
 def read_safetensors(path: Path, device: torch.device) -> tuple[dict[str, Tensor], dict[str, str]]:

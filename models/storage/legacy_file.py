@@ -73,7 +73,8 @@ def _note(said: dict[str, Identity], identity: Identity) -> None:
 
 def _places(data: mmap.mmap, position: int, keys: object, said: dict[str, Identity]) -> dict[str, Place]:
     """Go from storage to storage: each must be as large as it was said to be, and the file as long as all."""
-    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(said):
+    is_known = isinstance(keys, list) and all(isinstance(key, str | int) for key in keys)
+    if not isinstance(keys, list) or not is_known or sorted(map(str, keys)) != sorted(said):
         raise DamagedPickleError("it lists other storages than its tensors use")
     places: dict[str, Place] = {}
     for key in map(str, keys):

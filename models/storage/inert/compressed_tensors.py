@@ -48,7 +48,11 @@ def nested(buffer: object, sizes: object, strides: object, offsets: object) -> T
     Raises UnsoundTensorError where a part is not within the buffer.
     """
     tables = (sizes, strides, offsets)
-    if not isinstance(buffer, Tensor) or not all(isinstance(each, Tensor) for each in tables):
+    if (
+        not isinstance(buffer, Tensor)
+        or not buffer.is_contiguous()
+        or not all(isinstance(each, Tensor) for each in tables)
+    ):
         raise UnsoundTensorError("a nested tensor's parts are no tensors")
     sizes, strides, offsets = (_table(each) for each in tables)
     if (
@@ -64,7 +68,7 @@ def nested(buffer: object, sizes: object, strides: object, offsets: object) -> T
         last = offset + sum((each - 1) * step for each, step in zip(size, stride, strict=True))
         if min(size + stride + [offset], default=0) < 0 or (all(size) and last >= buffer.numel()):
             raise UnsoundTensorError(f"declares a part of size {size}, which its record does not hold")
-    return torch._nested_view_from_buffer(buffer.contiguous(), sizes, strides, offsets)
+    return torch._nested_view_from_buffer(buffer, sizes, strides, offsets)
 
 
 def _table(tensor: object) -> Tensor:

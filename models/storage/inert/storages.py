@@ -13,7 +13,7 @@ import torch
 from torch.storage import TypedStorage, UntypedStorage
 
 from statehouse.models.storage.inert.operands import DamagedPickleError
-from statehouse.models.storage.inert.record import Named, printable
+from statehouse.models.storage.inert.record import Named
 from statehouse.models.storage.inert.views import UnsoundTensorError
 
 # With protocol 0 an identity is text, as Python shows it.
@@ -56,7 +56,7 @@ def parse_identity(identity: object) -> Identity:
         raise DamagedPickleError("it refers to something outside itself, and not as torch.save does")
     _, kind, key, _, elements, *view = identity
     if type(elements) is not int or not 0 <= elements < 2**60 or not isinstance(key, str | int):
-        raise DamagedPickleError(f"a storage has {elements!r:.40} elements")
+        raise DamagedPickleError("the key of a storage, or the number of its elements, is none")
     return Identity(str(key), _dtype(kind), elements, _view(view))
 
 
@@ -66,7 +66,7 @@ def _dtype(kind: object) -> torch.dtype | None:
         return _DTYPES[name]
     if module in _STORAGE_MODULES and name == "UntypedStorage":
         return None
-    raise DamagedPickleError(f"{printable(str(getattr(kind, 'name', type(kind).__name__)))} is no storage")
+    raise DamagedPickleError(f"{kind.name if isinstance(kind, Named) else type(kind).__name__} is no storage")
 
 
 def _view(view: list[object]) -> tuple[int, int] | None:

@@ -19,6 +19,10 @@ from statehouse.models.storage.inert.record import Named, Record, printable
 
 MAX_OPCODES = 20_000_000
 MAX_PROTOCOL = 5
+MAX_TIMES_COPIED = 16  # the file's size, of values that are rebuilt by copying them
+_ALWAYS_BYTES = 1024 * 1024
+_POINTER_BYTES = 8  # of each value in a container
+_MAX_ARGUMENTS = 16
 METADATA = "_metadata"  # of a state_dict: the versions of its modules; no other attribute of a dict is kept
 
 Arguments = tuple[object, ...]
@@ -50,6 +54,7 @@ class Unpickler(Machine):
         self.persistent = persistent
         self.names: dict[tuple[str, str], object] = {}
         self.opcodes_left = MAX_OPCODES
+        self.copied_bytes = 0
 
     def load(self) -> object:
         """Return what the next pickle says; `position` is then behind its end.
@@ -96,12 +101,27 @@ class Unpickler(Machine):
             raise DamagedPickleError(f"the arguments of a call are a {type(arguments).__name__}")
         function, arguments = _called(function, arguments)
         rebuild = None if keywords else self.rebuild.get(function.name)
-        value = None if rebuild is None else rebuild(arguments)
+        value = None
+        if rebuild is not None:
+            self._count(arguments)
+            value = rebuild(arguments)
         if value is None:
             value = Record(function.name, arguments)
             if isinstance(keywords, dict):
-                value.pairs.update(keywords)
+                value.pairs = keywords
         self.new(value)
+
+    def _count(self, values: object, depth: int = 2) -> None:
+        """Count what will be copied: a value that is remembered costs a byte to use again, and its size to copy."""
+        if isinstance(values, str | bytes | bytearray):
+            self.copied_bytes += len(values)
+        elif isinstance(values, list | tuple | dict | set | frozenset):
+            self.copied_bytes += _POINTER_BYTES * len(values)
+            if isinstance(values, tuple) and depth and len(values) < _MAX_ARGUMENTS:
+                for value in values:
+                    self._count(value, depth - 1)
+        if self.copied_bytes > MAX_TIMES_COPIED * len(self.data) + _ALWAYS_BYTES:
+            raise DamagedPickleError(f"its values unfold to {self.copied_bytes:,} bytes and more")
 
     def build(self) -> None:
         """Give the object on top its state."""
@@ -110,11 +130,15 @@ class Unpickler(Machine):
         if type(target) is Record:
             target.state = state
             finish = self.finish.get(target.name)
-            value = None if finish is None else finish(target)
-            if value is not None:
-                self.replace(target, value)
+            if finish is not None:
+                self._count(state)
+                self._replaced(target, finish(target))
         elif isinstance(target, OrderedDict) and isinstance(state, dict) and METADATA in state:
             setattr(target, METADATA, state[METADATA])
+
+    def _replaced(self, record: Record, value: object) -> None:
+        if value is not None:
+            self.replace(record, value)
 
     def identify(self, identity: object) -> None:
         """Push what stands for something outside the pickle."""

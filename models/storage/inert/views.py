@@ -36,7 +36,7 @@ class Bounds:
         sizes, strides = integers("size", size), integers("stride", stride)
         if type(offset) is not int or not 0 <= offset < _MAX_ELEMENTS or len(sizes) != len(strides):
             raise UnsoundTensorError(
-                f"a tensor of size {_shown(size)} has strides {_shown(stride)}, offset {offset!r:.40}"
+                f"a tensor of size {_shown(size)} has strides {_shown(stride)}, offset {_shown([offset])}"
             )
         count = math.prod(sizes)
         last = offset + sum((each - 1) * step for each, step in zip(sizes, strides, strict=True))

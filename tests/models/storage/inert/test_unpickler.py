@@ -14,7 +14,7 @@ import pickle
 
 import pytest
 
-from statehouse.models.storage.inert import unpickler
+from statehouse.models.storage.inert import plain_values, unpickler
 from statehouse.models.storage.inert.operands import DamagedPickleError
 from statehouse.models.storage.inert.record import Named, Record
 from statehouse.models.storage.inert.unpickler import Unpickler
@@ -232,6 +232,25 @@ def test_the_metadata_of_a_state_dict_survive_and_no_other_attribute_does() -> N
 def test_what_no_pickler_writes_is_refused(damaged: bytes, expected: str) -> None:
     with pytest.raises(DamagedPickleError, match=expected):
         Unpickler(damaged).load()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R",
+        b"cbuiltins\nbytearray\nh\x00\x85R",
+        b"cbuiltins\nlist\nh\x01\x85R",
+        b"cbuiltins\nset\nh\x01\x85R",
+    ],
+)
+def test_a_value_that_is_copied_again_and_again_is_refused(call: bytes) -> None:
+    text = b"X" + (100_000).to_bytes(4, "little") + b"a" * 100_000 + b"q\x000"
+    numbers = b"](" + b"N" * 20_000 + b"eq\x010"
+    again = Unpickler(text + numbers + b"](" + call * 5 + b"e.", rebuild=plain_values.REBUILD)
+    assert len(again.load()) == 5
+    bomb = Unpickler(text + numbers + b"](" + call * 1_000 + b"e.", rebuild=plain_values.REBUILD)
+    with pytest.raises(DamagedPickleError, match="its values unfold to"):
+        bomb.load()
 
 
 def test_the_opcodes_of_all_pickles_of_a_file_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
