@@ -133,6 +133,7 @@ import socket, sys, time
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(sys.argv[1])
 listener.listen()
+print("listens", flush=True)
 while True:
     {meanwhile}
 """
@@ -158,10 +159,11 @@ def test_a_fork_server_lives_that_answers_or_computes(
             say=print,
         )
         code = FORKS_NOTHING.format(meanwhile=meanwhile)
-        with subprocess.Popen([sys.executable, "-ISc", code, str(path)]) as process:
+        command = [sys.executable, "-ISc", code, str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
-                while not path.exists():
-                    time.sleep(0.01)
+                assert process.stdout is not None
+                assert process.stdout.readline() == "listens\n"  # the path is there a moment sooner
                 torchserve.fork_server = SimpleNamespace(pid=process.pid)  # type: ignore[assignment]
                 looks = [asyncio.run(torchserve._fork_server_lives()) for _ in range(4)]
             finally:
