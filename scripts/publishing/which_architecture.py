@@ -19,7 +19,6 @@ from statehouse.models.tensors.tensor_info import TensorInfo
 
 MOST_NAMES = 3  # of tensors, in a message
 LONGEST_NAME = 80  # characters of it
-MOST_DIFFERENCES = 5
 MOST_GROUPS = 3
 _START = "architecture: the file names none; "
 
@@ -65,10 +64,11 @@ def _lines(group: Group, publish: str) -> list[str]:
     told = f"{_START}{fitting} names and shapes fit {', '.join(group.architectures)}{_with(group)}: {publish}"
     if len(group.architectures) == 1:
         return [told]
-    choice = "architecture: the file does not tell which of them it is; choose. They differ in "
+    choice = "architecture: the file does not tell which of them it is; choose: they differ in"
     if not group.differences:
-        return [told, f"{choice}no setting that their libraries name"]
-    return [told, *(f"{choice}{difference}" for difference in group.differences[:MOST_DIFFERENCES])]
+        return [told, f"{choice} no setting that their libraries name"]
+    first, *rest = group.differences
+    return [told, f"{choice} {first}", *(f"architecture: they differ in {each}" for each in rest)]
 
 
 def _with(group: Group) -> str:

@@ -42,13 +42,13 @@ def test_what_equals_differ_in_is_said_and_the_user_chooses(monkeypatch):
     differences = tuple(Difference(f"eps{n}", {"1": ("timm:a",), "2": ("timm:b",)}) for n in range(9))
     first, *rest = said(Group(("timm:a", "timm:b"), 1, 7, 7, differences=differences), monkeypatch)
     assert "fit timm:a, timm:b" in first
-    assert "choose. They differ in eps0: 1 in timm:a; 2 in timm:b" in rest[0]
-    assert len(rest) == module.MOST_DIFFERENCES
+    assert "choose: they differ in eps0: 1 in timm:a; 2 in timm:b" in rest[0]
+    assert rest[8] == "architecture: they differ in eps8: 1 in timm:a; 2 in timm:b"
 
 
 def test_equals_without_a_known_difference_are_left_to_the_user_too(monkeypatch):
     lines = said(Group(("timm:a", "torchvision:a"), 1, 7, 7), monkeypatch)
-    assert lines[1].endswith("They differ in no setting that their libraries name")
+    assert lines[1].endswith("they differ in no setting that their libraries name")
 
 
 def test_what_does_not_fit_is_said_shortened_and_ones_own_are_offered(monkeypatch):
@@ -68,6 +68,11 @@ def test_a_prefix_of_some_names_needs_a_rule(monkeypatch):
     group = Group(("timm:a",), 0.8, 5, 9, prefix="backbone.")
     assert r"--rename 'backbone\.(.*)=\1'" in said(group, monkeypatch, ("backbone.x", "head"))[0]
     assert "--rename" not in said(group, monkeypatch, ("backbone.x",))[0]
+
+
+def test_a_prefix_that_no_rule_can_have_makes_none(monkeypatch):
+    group = Group(("timm:a",), 0.8, 5, 9, prefix="a=b.model.")
+    assert "--rename" not in said(group, monkeypatch, ("a=b.model.x", "head"))[0]
 
 
 def test_a_file_that_is_near_nothing_keeps_the_short_list():

@@ -25,6 +25,7 @@ DETECTOR = {
     "backbone.norm.weight": (8,),
     "cls_logits.weight": (9 * 91, 8, 3, 3),
     "cls_logits.bias": (9 * 91,),
+    "anchors": (0, 4),
 }
 
 
@@ -108,6 +109,44 @@ def test_a_head_with_names_of_its_own_leaves_the_right_group_first():
 def test_a_file_without_a_head_has_no_classes():
     group = first({name: shape for name, shape in NET.items() if not name.startswith("fc")})
     assert (group.fits, group.num_classes) == (True, 0)
+
+
+def test_a_size_of_none_is_explained_by_no_number():
+    assert first(DETECTOR | {"anchors": (5, 4)}).reshaped == ("anchors",)
+
+
+def test_many_layers_with_other_widths_are_no_channels(monkeypatch):
+    stems = {f"other{n}.weight": (8, 3, 3, 3) for n in range(module.MOST_STEMS + 1)}
+    monkeypatch.setattr(module, "read_index", lambda: make_index([(Entry(("timm:a",)), NET | stems)], {}, {}))
+    group = first(NET | dict.fromkeys(stems, (8, 6, 3, 3)) | {"conv1.weight": (8, 6, 7, 7)})
+    assert group.in_chans is None
+
+
+def test_where_one_fits_those_that_are_near_are_none(monkeypatch):
+    layers = {f"layer{n}.weight": (8, n, 3, 3) for n in range(40)}
+    near = layers | {"layer7.weight": (8, 7, 5, 5)}
+    index = make_index([(Entry(("timm:a",)), layers), (Entry(("timm:b",)), near)], {}, {})
+    monkeypatch.setattr(module, "read_index", lambda: index)
+    assert len(candidates(layers | {"layer9.weight": (8, 9, 1, 1)})) == 2
+    [group] = candidates(layers)
+    assert group.architectures == ("timm:a",)
+
+
+def test_a_head_without_rows_is_no_number_of_classes():
+    group = first(NET | {"fc.weight": (0, 16), "fc.bias": (0,)})
+    assert (group.fits, group.num_classes) == (False, None)
+
+
+def test_one_of_two_heads_that_is_missing_is_told(monkeypatch):
+    both = NET | {"head_dist.weight": (1000, 16)}
+    monkeypatch.setattr(module, "read_index", lambda: make_index([(Entry(("timm:a",), 1000), both)], {}, {}))
+    group = first(NET)
+    assert (group.missing, group.num_classes) == (("head_dist.weight",), None)
+
+
+def test_a_group_that_is_too_far_is_no_candidate():
+    few = {name: NET[name] for name in ("bn1.weight", "bn1.bias")}
+    assert candidates(few) == []
 
 
 def test_counters_that_old_files_lack_do_not_matter():
