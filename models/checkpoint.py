@@ -35,6 +35,7 @@ from statehouse.models.header import (
 )
 from statehouse.models.plain import plain_problems
 from statehouse.models.storage.files import container_of
+from statehouse.models.storage.plainness import quantised, unserved
 from statehouse.models.storage.shards import damaged_bytes, read_files, write_files
 from statehouse.models.tasks.registry import Task
 from statehouse.models.tensors.state_dict import StateDictReport, apply, describe, fit, refuse_unless_ok
@@ -213,12 +214,19 @@ def _read(
     path: Path, device: torch.device, reading: Reading = AS_IT_IS
 ) -> tuple[CheckpointHeader, Parts, list[str]]:
     found = read_files(path, device)
-    parts = take_apart(found.path, found.held, reading)
+    try:
+        parts = take_apart(found.path, found.held, reading)
+    except CheckpointContentError as error:
+        if told := quantised(found.held):
+            raise CheckpointContentError(
+                f"{found.path}: its weights cannot be served as they are:", told
+            ) from error
+        raise
     header, problems = read_fields(found.path, found.container, parts)
     return (
         replace(header, files=found.files, notes=(*found.notes, *header.notes)),
         parts,
-        [*parts.problems, *problems],
+        [*parts.problems, *unserved(parts.state_dict), *problems],
     )
 
 

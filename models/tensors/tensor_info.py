@@ -18,7 +18,8 @@ class TensorInfo:
     @classmethod
     def of(cls, tensor: Tensor) -> TensorInfo:
         """Describe `tensor`."""
-        return cls(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
+        shape = () if tensor.is_nested else tuple(tensor.shape)  # rows of different lengths have none
+        return cls(str(tensor.dtype).removeprefix("torch."), shape)
 
     @property
     def numel(self) -> int:
