@@ -69,7 +69,7 @@ class CheckpointUnreadableError(CheckpointError):
 
 
 class CheckpointUnsafeError(CheckpointError):
-    """The file can only be read by running code that it names."""
+    """The file is a program, as a TorchScript archive is; what a file names is never run."""
 
 
 class CheckpointContentError(ProblemsError, CheckpointError):

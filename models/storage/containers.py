@@ -33,7 +33,7 @@ def read_container(path: Path, map_location: str | torch.device) -> tuple[Contai
     Raises:
         CheckpointNotFoundError: there is no file.
         CheckpointUnreadableError: it is cut short, damaged, or no checkpoint.
-        CheckpointUnsafeError: it could only be read by running code.
+        CheckpointUnsafeError: it is a program, a TorchScript archive.
         CheckpointContentError: its tensors are not what their records hold.
     """
     container = recognise_container(path)
