@@ -22,7 +22,7 @@ def storable_tensors(path: Path, model: nn.Module | Mapping[str, Tensor]) -> dic
         CheckpointContentError: tensors that are sparse, quantised or without values; all of them are listed.
     """
     named = tensors_of(model) if isinstance(model, nn.Module) else dict(model)
-    problems = [f"{name}: {problem}" for name, tensor in named.items() if (problem := _problem(tensor))]
+    problems = [f"{name}: {problem}" for name, tensor in named.items() if (problem := unstorable(tensor))]
     if problems:
         raise CheckpointContentError(f"{path}: these tensors cannot be saved:", problems)
     stored: dict[tuple[object, ...], Tensor] = {}
@@ -35,9 +35,12 @@ def storable_tensors(path: Path, model: nn.Module | Mapping[str, Tensor]) -> dic
     return tensors
 
 
-def _problem(tensor: object) -> str | None:
+def unstorable(tensor: object) -> str | None:
+    """Say why no module's weight can be stored as this, None where it can."""
     if not isinstance(tensor, Tensor):
         return f"is a {type(tensor).__name__}; expected a tensor"
+    if tensor.is_nested:
+        return "is nested, of parts that differ in size; expected dense values"
     if tensor.layout is not torch.strided or tensor.is_quantized:
         return f"is {tensor.layout}{', quantised' if tensor.is_quantized else ''}; expected dense values"
     if tensor.is_meta:

@@ -84,10 +84,6 @@ def command_in_a_pickle(path: Path) -> None:
     path.write_bytes(pickle.dumps(RunsACommand(path.with_name("ran"))))
 
 
-def whole_module_of_old(path: Path) -> None:
-    torch.save(build_model("simple_net", CONFIG), path, _use_new_zipfile_serialization=False)
-
-
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Server:
     """A folder with an empty store; nothing of it is started."""
@@ -102,11 +98,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Server:
         (flipped_in_a_tensor, "CRC"),
         (picture, "PNG"),
         (other_zip, ""),
-        (whole_module, "torch.save("),
+        (whole_module, "fc1.weight"),
         (torchscript, "TorchScript"),
         (command_in_a_zip, "fc1.weight"),
         (command_in_a_pickle, "bare pickle"),
-        (whole_module_of_old, "torch.save("),
     ],
 )
 def test_no_command_takes_it(

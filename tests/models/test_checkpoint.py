@@ -307,12 +307,8 @@ def test_a_changed_tensor_loads_and_does_not_verify(save, simple_net, container)
 
 def test_hostile_files_are_refused_and_run_nothing(save, tmp_path, simple_net, rewrite_archive, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    torch.save(simple_net, "module.pt")
-    torch.save({"model": simple_net}, "inside.pt")
     rewrite_archive(save("x.pt"), tmp_path / "deflated.pt", compression=zipfile.ZIP_DEFLATED)
     for name, error in (
-        ("module.pt", CheckpointContentError),
-        ("inside.pt", CheckpointContentError),
         ("deflated.pt", CheckpointUnreadableError),
         ("absent.pt", CheckpointNotFoundError),
     ):
@@ -320,6 +316,15 @@ def test_hostile_files_are_refused_and_run_nothing(save, tmp_path, simple_net, r
             with pytest.raises(error) as caught:
                 read(name)
             assert isinstance(caught.value, CheckpointError)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_whole_modules_are_read_for_their_tensors(tmp_path, simple_net, zipped):
+    for name, held in (("module.pt", simple_net), ("inside.pt", {"model": simple_net})):
+        torch.save(held, tmp_path / name, _use_new_zipfile_serialization=zipped)
+        read = load_checkpoint(tmp_path / name).state_dict
+        assert all(torch.equal(read[key], tensor) for key, tensor in simple_net.state_dict().items())
+        verify_records(tmp_path / name)
 
 
 def test_a_save_killed_in_the_middle_leaves_the_old_checkpoint(save):

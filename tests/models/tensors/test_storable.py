@@ -29,10 +29,16 @@ def test_tied_tensors_stay_one_and_parameters_become_plain():
 def test_every_tensor_that_cannot_be_stored_is_listed():
     state_dict = {
         "sparse": torch.eye(2).to_sparse(),
+        "nested": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
         "meta": torch.empty(2, device="meta"),
         "number": 3,
         "fine": torch.ones(1),
     }
     with pytest.raises(CheckpointContentError) as caught:
         storable_tensors(PATH, state_dict)
-    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["sparse", "meta", "number"]
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "sparse",
+        "nested",
+        "meta",
+        "number",
+    ]
