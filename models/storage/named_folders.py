@@ -33,6 +33,7 @@ _HEAD = re.compile(r"base_model\.model\.(?:.*\.)?(?:classifier|score|out_proj)\.
 _DEEPSPEED_STATES = "*mp_rank_*_model_states.pt"
 _TRAINER_FOLDER = re.compile(r"checkpoint-(\d+)")
 _MAX_LISTED = 8
+_BASE = "BASE"  # in lines to paste, what the user is to fill in
 
 
 def refuse_named_folder(path: Path) -> None:
@@ -55,25 +56,39 @@ def _adapter(folder: Path) -> list[str] | None:
     kind, base, task = (
         _word(config.get(key)) for key in ("peft_type", "base_model_name_or_path", "task_type")
     )
-    what = f"is a PEFT adapter ({kind or 'of no kind'} of {base!a}), which holds no model"
+    of = ascii(base) if base else "a model that it does not name"
+    what = f"is a PEFT adapter ({kind or 'no kind said'}, of {of}), which holds no model"
     if kind in _NEVER_MERGED:
         return [
             f"{what}; {kind} has no weights that could be merged into one: train with LoRA to serve it here"
         ]
-    loads = _TASK_CLASSES.get(task, "AutoPeftModel")
     labels = f", num_labels={count}" if (count := _head_rows(folder)) and task.endswith("_CLS") else ""
-    lines = [
-        f"from peft import {loads}",
-        f"model = {loads}.from_pretrained({str(folder)!r}{labels})",
-        'model.merge_and_unload().save_pretrained("merged")',
-    ]
+    lines = [*_loading(folder, base, task, labels), 'model.merge_and_unload().save_pretrained("merged")']
     if task in _OF_TEXTS:
-        home = str(folder) if (folder / "tokenizer_config.json").is_file() else base
+        home = ascii(str(folder)) if (folder / "tokenizer_config.json").is_file() else ascii(base or _BASE)
         lines += [
             "from transformers import AutoTokenizer",
-            f'AutoTokenizer.from_pretrained({home!a}).save_pretrained("merged")',
+            f'AutoTokenizer.from_pretrained({home}).save_pretrained("merged")',
         ]
-    return [f"{what}; run this in Python, then publish the folder merged:", *lines]
+    fill = "" if base else f", with what it was trained on for {_BASE}"
+    return [f"{what}; run this in Python{fill}, then publish the folder merged:", *lines]
+
+
+def _loading(folder: Path, base: str, task: str, labels: str) -> list[str]:
+    """Return the lines that load base and adapter: PEFT finds the base itself where the adapter names it."""
+    loads = _TASK_CLASSES.get(task, "AutoPeftModel")
+    if base:
+        return [
+            f"from peft import {loads}",
+            f"model = {loads}.from_pretrained({str(folder)!a}{labels})",
+        ]
+    plain = loads.replace("AutoPeft", "Auto").removesuffix("ForFeatureExtraction")
+    return [
+        "from peft import PeftModel",
+        f"from transformers import {plain}",
+        f"base = {plain}.from_pretrained({_BASE!r}{labels})",
+        f"model = PeftModel.from_pretrained(base, {str(folder)!a})",
+    ]
 
 
 def _head_rows(folder: Path) -> int | None:

@@ -62,7 +62,7 @@ def _add_shard(file: Path, parts: Parts) -> list[str]:
         offsets = extent(about.get(OFFSETS_KEY)) if isinstance(about, Mapping) else None
         if offsets is None or len(offsets) != tensor.dim():
             problems.append(f"{file.name}: {shown(name)} has no {OFFSETS_KEY} along its {tensor.dim()} axes")
-        elif tensor.numel():
+        else:
             chunk = Chunk(offsets, tuple(tensor.shape), Place(file.name, 0, 0))
             parts.setdefault(name, []).append((chunk, tensor))
     return problems
@@ -70,11 +70,12 @@ def _add_shard(file: Path, parts: Parts) -> list[str]:
 
 def _whole(found: list[tuple[Chunk, Tensor]]) -> tuple[ChunkedTensor | None, str | None]:
     """Return what the parts make up; a part that several processes have is taken of the first."""
-    chunks = list({(chunk.offsets, chunk.sizes): chunk for chunk, _ in reversed(found)}.values())
-    axes, dtypes = {len(chunk.sizes) for chunk in chunks}, {tensor.dtype for _, tensor in found}
+    own = {(chunk.offsets, chunk.sizes): chunk for chunk, tensor in reversed(found) if tensor.numel()}
+    chunks = list(own.values())
+    axes, dtypes = {len(chunk.sizes) for chunk, _ in found}, {tensor.dtype for _, tensor in found}
     if len(axes) > 1 or len(dtypes) > 1:
         return None, "its parts have different axes, or different dtypes"
-    ends = [[a + b for a, b in zip(each.offsets, each.sizes, strict=True)] for each in chunks]
+    ends = [[a + b for a, b in zip(each.offsets, each.sizes, strict=True)] for each, _ in found]
     size = tuple(max(along) for along in zip(*ends, strict=True))
     problem = tiling_problem(size, [(chunk.offsets, chunk.sizes) for chunk in chunks])
     return ChunkedTensor(dtypes.pop(), size, tuple(chunks)), problem

@@ -44,7 +44,7 @@ def test_an_adapter_is_merged_into_its_base(tmp_path: Path, name: str) -> None:
     folder = adapter(tmp_path / "adapter")
     first, *lines = told(folder / name)
     assert first == (
-        "is a PEFT adapter (LORA of 'a/base'), which holds no model; "
+        "is a PEFT adapter (LORA, of 'a/base'), which holds no model; "
         "run this in Python, then publish the folder merged:"
     )
     assert lines == [
@@ -69,6 +69,24 @@ def test_of_no_task_the_general_class_is_named(tmp_path: Path) -> None:
     assert "AutoTokenizer" not in "".join(lines)
 
 
+@pytest.mark.parametrize("base", ["", None])
+def test_without_a_base_s_name_it_is_asked_for(tmp_path: Path, base: str | None) -> None:
+    folder = adapter(tmp_path / "adapter", base_model_name_or_path=base)
+    first, *lines = told(folder)
+    assert "of a model that it does not name" in first
+    assert "with what it was trained on for BASE" in first
+    assert lines == [
+        "from peft import PeftModel",
+        "from transformers import AutoModelForSequenceClassification",
+        "base = AutoModelForSequenceClassification.from_pretrained('BASE', num_labels=3)",
+        f"model = PeftModel.from_pretrained(base, {str(folder)!r})",
+        'model.merge_and_unload().save_pretrained("merged")',
+        "from transformers import AutoTokenizer",
+        "AutoTokenizer.from_pretrained('BASE').save_pretrained(\"merged\")",
+    ]
+    compile("\n".join(lines), "pasted", "exec")
+
+
 def test_what_cannot_be_merged_is_said(tmp_path: Path) -> None:
     assert (
         "PREFIX_TUNING has no weights that could be merged"
@@ -89,7 +107,7 @@ def test_nothing_of_an_adapter_is_shown_raw(tmp_path: Path) -> None:
 def test_a_broken_adapter_is_one_still(tmp_path: Path, content: bytes) -> None:
     folder = made(tmp_path / "adapter", "adapter_model.safetensors")
     (folder / "adapter_config.json").write_bytes(content)
-    assert told(folder)[0].startswith("is a PEFT adapter (of no kind of '')")
+    assert told(folder)[0].startswith("is a PEFT adapter (no kind said, of a model that it does not name)")
 
 
 def test_parts_of_deepspeed_are_put_together_by_its_script(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from statehouse.models import load_checkpoint
@@ -63,6 +64,14 @@ def test_a_gap_is_told(shards: Path) -> None:
     write_second(shards, {"0.bias": {"saved_offsets": [3]}}, **{"0.bias": held["0.bias"]})
     assert first.exists()
     assert "'0.bias': its parts leave out 1 of 4 elements" in problems_of(shards)
+
+
+def test_a_tensor_without_elements_is_there_too(shards: Path) -> None:
+    held, offsets = load_file(shards / SECOND), {"none": {"saved_offsets": [0, 0]}}
+    with safe_open(shards / SECOND, framework="pt") as file:
+        offsets |= json.loads(file.metadata()["DCP_SHARDING_INFO"])
+    write_second(shards, dict(offsets), none=torch.empty(0, 3), **held)
+    assert load_checkpoint(shards).state_dict["none"].shape == (0, 3)
 
 
 @pytest.mark.parametrize(
