@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from statehouse.models.training.pretrained_report import PretrainedReport
     from statehouse.models.training.resume import resume_training
     from statehouse.models.training_state import TrainingState
+    from statehouse.models.weights_reading import read_state_dict
 
 __all__ = [
     "Architecture",
@@ -83,6 +84,7 @@ __all__ = [
     "non_finite_parameters",
     "parse_task",
     "read_checkpoint_header",
+    "read_state_dict",
     "register_architecture",
     "resume_training",
     "save_checkpoint",
@@ -109,6 +111,7 @@ _HOMES = (
     "tasks.text",
     "training_state",
     "tasks.vision",
+    "weights_reading",
 )
 
 

@@ -34,13 +34,14 @@ from statehouse.models.header import (
     refuse_problems,
 )
 from statehouse.models.plain import plain_problems
+from statehouse.models.plain_metadata import as_plain
 from statehouse.models.storage.files import container_of
 from statehouse.models.storage.plainness import quantised, unserved
 from statehouse.models.storage.shards import damaged_bytes, read_files, write_files
 from statehouse.models.tasks.registry import Task
 from statehouse.models.tensors.state_dict import StateDictReport, apply, describe, fit, refuse_unless_ok
 from statehouse.models.tensors.storable import storable_tensors
-from statehouse.models.training_state import Stateful, TrainingState, capture_training
+from statehouse.models.training_state import OneOrSeveral, Stateful, TrainingState, capture_training
 
 __all__ = [
     "Checkpoint",
@@ -249,9 +250,9 @@ def save_checkpoint(
     task: Task | None = None,
     metadata: Mapping[str, Any] | None = None,
     examples: Sequence[Example] = (),
-    optimizer: Stateful | None = None,
-    scheduler: Stateful | None = None,
-    scaler: Stateful | None = None,
+    optimizer: OneOrSeveral | None = None,
+    scheduler: OneOrSeveral | None = None,
+    scaler: OneOrSeveral | None = None,
     order: Stateful | None = None,
     epoch: int | None = None,
     step: int | None = None,
@@ -283,10 +284,12 @@ def save_checkpoint(
     `architecture` is a registered name and `config` its arguments: together they rebuild the module. `task`
     says what an endpoint does with it: TensorTask, TabularTask, ImageClassificationTask … `examples` are
     requests as clients send them; a published version must answer each of them the same from then on.
-    `metadata` is plain data of yours (accuracy, data set …). `optimizer`, `scheduler`, `scaler` (a gradient
-    scaler), `order` (a BatchOrder, or anything with a state_dict that says where the data stands), `epoch`,
-    `step`, `loss` and `best_metric` are for `resume_training`; the random generators are saved with an
-    optimizer unless `rng_state` says otherwise. `keeper_state` is a CheckpointKeeper's.
+    `metadata` is what you want to keep beside it (accuracy, data set, `torch.__version__`); NumPy's numbers, paths,
+    times, enums and dataclasses are written as plain data. `optimizer`, `scheduler`, `scaler` (a gradient scaler;
+    of each also several, by name: `{"generator": …, "critic": …}`), `order` (a BatchOrder, or anything with a
+    state_dict that says where the data stands), `epoch`, `step`, `loss` and `best_metric` are for `resume_training`;
+    the random generators are saved with an optimizer unless `rng_state` says otherwise. `keeper_state` is a
+    CheckpointKeeper's.
 
     With `max_shard_bytes` a `.safetensors` checkpoint that is larger becomes several files and an index, which is
     then what is returned and loaded: `prices.safetensors.index.json`.
@@ -353,13 +356,13 @@ def _plain(
     examples: Sequence[Example],
 ) -> dict[str, Any]:
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    about = {"created": created, "torch_version": str(torch.__version__), **metadata}
+    about = {"created": created, "torch_version": torch.__version__, **metadata}
     plain = {
         "architecture": architecture,
         "model_config": config,
         "task": task.task if task else None,
         "task_config": task.to_plain() if task else None,
-        "metadata": {**about, FORMAT_VERSION_KEY: FORMAT_VERSION},
+        "metadata": as_plain({**about, FORMAT_VERSION_KEY: FORMAT_VERSION}),
         "examples": [example.to_plain() for example in examples],
     }
     if problems := plain_problems(plain):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -47,6 +47,51 @@ class Stateful(Protocol):
         """Take the state over."""
 
 
+OneOrSeveral = Stateful | Mapping[str, Stateful] | Sequence[Stateful]
+
+
+class Several:
+    """Several optimizers, schedulers or scalers as one, by their names; those of a list are called 0, 1 …"""
+
+    def __init__(self, members: Mapping[str, Stateful]) -> None:
+        self.members = dict(members)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return each member's state by its name."""
+        return {name: each.state_dict() for name, each in self.members.items()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> None:
+        """Give each member its state."""
+        for name, each in self.members.items():
+            each.load_state_dict(state_dict[name])
+
+    def kinds(self) -> dict[str, str]:
+        """Return the class of each by its name."""
+        return {name: type(each).__qualname__ for name, each in self.members.items()}
+
+
+def as_one(what: str, given: OneOrSeveral | None) -> Stateful | None:
+    """Return what was given as one that has a state; raises TrainingStateError for what has none."""
+    if given is None:
+        return None
+    if isinstance(given, Mapping):
+        members = dict(given)
+    elif isinstance(given, list | tuple):
+        members = {str(index): each for index, each in enumerate(given)}
+    else:
+        members = {"": cast("Stateful", given)}
+    odd = [
+        f"{what}{f' {name!r}' if name else ''}: is a {type(each).__name__}; expected what has a state_dict"
+        for name, each in members.items()
+        if not hasattr(each, "state_dict")
+    ]
+    if odd or not members:
+        raise TrainingStateError(
+            listed("cannot be saved or resumed:", odd or [f"{what}: there is none in it"])
+        )
+    return members[""] if list(members) == [""] else Several(members)
+
+
 @dataclass(frozen=True)
 class TrainingState:
     """What a training checkpoint carries beside the model; None is what was not saved."""
@@ -63,6 +108,7 @@ class TrainingState:
     kinds: Mapping[str, Any] | None = None  # class names of what was saved: {"optimizer": "AdamW", …}
     optimizer_parameters: list[Any] | None = None  # of each group, the names that the module gives them
     keeper_state: Mapping[str, Any] | None = None  # of the CheckpointKeeper that wrote the file
+    notes: tuple[str, ...] = ()  # how the run goes on otherwise than it was saved, a line each
 
     def states(self) -> dict[str, Mapping[str, Any] | None]:
         """Return the states of everything that has a `state_dict`, by the arguments of `save_checkpoint`."""
@@ -76,9 +122,9 @@ class TrainingState:
     def restore(
         self,
         *,
-        optimizer: Stateful | None = None,
-        scheduler: Stateful | None = None,
-        scaler: Stateful | None = None,
+        optimizer: OneOrSeveral | None = None,
+        scheduler: OneOrSeveral | None = None,
+        scaler: OneOrSeveral | None = None,
         order: Stateful | None = None,
         rng: bool = True,
     ) -> None:
@@ -91,7 +137,8 @@ class TrainingState:
         Raises:
             TrainingStateError: something asked for was not saved; nothing is restored then.
         """
-        takers = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler, "order": order}
+        given = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler, "order": order}
+        takers = {name: as_one(name, each) for name, each in given.items()}
         states = self.states()
         absent = [name for name, taker in takers.items() if taker is not None and states[name] is None]
         if absent:
@@ -114,9 +161,9 @@ def own_copy(state: Mapping[str, Any] | None) -> dict[str, Any]:
 def capture_training(
     model: nn.Module | Mapping[str, Tensor],
     *,
-    optimizer: Stateful | None,
-    scheduler: Stateful | None,
-    scaler: Stateful | None,
+    optimizer: OneOrSeveral | None,
+    scheduler: OneOrSeveral | None,
+    scaler: OneOrSeveral | None,
     order: Stateful | None,
     epoch: int | None,
     step: int | None,
@@ -133,8 +180,9 @@ def capture_training(
         TrainingStateError: something holds what is neither (every place is listed), or the loss or the best
             metric is not one number.
     """
-    stateful = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler, "order": order}
-    kinds = {name: type(each).__qualname__ for name, each in stateful.items() if each is not None}
+    given = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler, "order": order}
+    stateful = {name: as_one(name, each) for name, each in given.items()}
+    kinds = {name: kind_of(each) for name, each in stateful.items() if each is not None}
     captured: dict[str, object] = {
         "epoch": epoch,
         "step": step,
@@ -155,6 +203,11 @@ def capture_training(
             listed("training state that is neither tensors nor plain data cannot be saved:", problems)
         )
     return training
+
+
+def kind_of(each: Stateful) -> str | dict[str, str]:
+    """Return the name of its class, or those of several by their names."""
+    return each.kinds() if isinstance(each, Several) else type(each).__qualname__
 
 
 def names_in_groups(model: object, optimizer: object) -> list[list[str]] | None:

@@ -17,8 +17,8 @@ _PER_ELEMENT = frozenset(
     {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg", "grad_avg", "acc_delta"}
     | {"sum", "ax", "exp_inf", "prev", "step_size"}
 )
-_OF_SCHEDULERS = frozenset({"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum", "swa_lr"})
-_NOT_SETTINGS = frozenset({"params", "param_names"})
+OF_SCHEDULERS = frozenset({"initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum", "swa_lr"})
+NOT_SETTINGS = frozenset({"params", "param_names"})
 
 
 def optimizer_problems(
@@ -59,7 +59,7 @@ def _names_of(names: Names | None, group: int) -> list[str] | None:
 
 
 def _setting_problems(own: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
-    ignored = _NOT_SETTINGS | _OF_SCHEDULERS
+    ignored = NOT_SETTINGS | OF_SCHEDULERS
     missing, unknown = own.keys() - saved.keys() - ignored, saved.keys() - own.keys() - ignored
     lines = [f"setting {name} is not in the checkpoint" for name in sorted(missing)]
     return lines + [f"setting {name} is in the checkpoint alone" for name in sorted(unknown)]

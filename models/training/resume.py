@@ -16,7 +16,16 @@ from statehouse.models.rng import capture_rng_state, restore_rng_state
 from statehouse.models.tensors.state_dict import apply, fit
 from statehouse.models.training.batch_order import BatchOrder
 from statehouse.models.training.optimizer_fit import optimizer_problems
-from statehouse.models.training_state import Stateful, TrainingState, names_in_groups, own_copy
+from statehouse.models.training.optimizer_settings import suited_to
+from statehouse.models.training_state import (
+    OneOrSeveral,
+    Several,
+    Stateful,
+    TrainingState,
+    as_one,
+    names_in_groups,
+    own_copy,
+)
 
 Takers = Mapping[str, Stateful | None]
 
@@ -24,10 +33,10 @@ Takers = Mapping[str, Stateful | None]
 def resume_training(
     path: str | Path,
     model: nn.Module,
-    optimizer: Stateful,
+    optimizer: OneOrSeveral,
     *,
-    scheduler: Stateful | None = None,
-    scaler: Stateful | None = None,
+    scheduler: OneOrSeveral | None = None,
+    scaler: OneOrSeveral | None = None,
     order: Stateful | None = None,
     rng: bool = True,
     map_location: str | torch.device = "cpu",
@@ -40,7 +49,10 @@ def resume_training(
 
     Call it last, when all is built and just before the loop: building draws random numbers. What the file
     holds must be asked for, since a run that leaves its scheduler behind is another run; `rng=False` alone goes
-    on with other random numbers. Every byte is checked first. Gradients are not saved: save after a step.
+    on with other random numbers. Several optimizers, schedulers or scalers are given by name, as they were saved.
+    Settings that torch has gained since are filled in with its defaults, and `capturable`, of a run on a GPU, is set
+    aside on a CPU: `notes` of what is returned say so. Every byte is checked first. Gradients are not saved: save after
+    a step.
 
     Raises:
         CheckpointError: the file cannot be read, is damaged, or is not what it says.
@@ -48,8 +60,9 @@ def resume_training(
     """
     checkpoint = load_checkpoint(path, map_location=map_location)
     verify_records(path)
-    takers = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler, "order": order}
-    state = checkpoint.training or TrainingState()
+    given = {"optimizer": optimizer, "scheduler": scheduler, "scaler": scaler, "order": order}
+    takers = {name: as_one(name, each) for name, each in given.items()}
+    state = suited_to(takers["optimizer"], checkpoint.training or TrainingState())
     problems = _problems(checkpoint, state, model, takers)
     if rng and state.rng_state is None:
         problems.append("random numbers: were not saved; go on from others with rng=False")
@@ -76,13 +89,39 @@ def _taker_problems(
     name: str, taker: Stateful, saved: Mapping[str, Any], state: TrainingState, model: nn.Module
 ) -> list[str]:
     kind = (state.kinds or {}).get(name)
+    if isinstance(taker, Several):
+        return _problems_of_several(name, taker, saved, kind)
     if kind is not None and kind != type(taker).__qualname__:
-        return [f"{name}: is a {type(taker).__qualname__} here, a {kind} in the checkpoint"]
+        return [f"{name}: is a {type(taker).__qualname__} here, {_told_kind(kind)} in the checkpoint"]
     if name == "optimizer":
         return optimizer_problems(taker, saved, names_in_groups(model, taker), state.optimizer_parameters)
     if isinstance(taker, BatchOrder):
         return taker.problems_of(saved)
     return _field_problems(name, taker.state_dict(), saved)
+
+
+def _told_kind(kind: object) -> str:
+    return f"several, {', '.join(map(str, kind))}," if isinstance(kind, dict) else f"a {kind}"
+
+
+def _problems_of_several(name: str, taker: Several, saved: Mapping[str, Any], kinds: object) -> list[str]:
+    """Compare several with what was saved of each, by their names."""
+    if not isinstance(kinds, dict):
+        return [f"{name}: are several here, {', '.join(taker.members)}, and one in the checkpoint"]
+    if taker.members.keys() != saved.keys():
+        return [
+            f"{name}: are {', '.join(taker.members)} here, {', '.join(map(str, saved))} in the checkpoint"
+        ]
+    problems = []
+    for each, member in taker.members.items():
+        kind, label = type(member).__qualname__, f"{name} {each}"
+        if kinds.get(each) != kind:
+            problems.append(f"{label}: is a {kind} here, a {kinds.get(each)} in the file")
+        elif name == "optimizer":
+            problems += [f"{each}: {line}" for line in optimizer_problems(member, saved[each], None, None)]
+        else:
+            problems += _field_problems(label, member.state_dict(), saved[each])
+    return problems
 
 
 def _field_problems(name: str, own: Mapping[str, Any], saved: Mapping[str, Any]) -> list[str]:
