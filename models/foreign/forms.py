@@ -26,7 +26,6 @@ from statehouse.models.plain import is_text, plain_problems
 from statehouse.models.storage.containers import STATE_DICT_KEY
 from statehouse.models.storage.inert.record import Named, Record, printable
 from statehouse.models.tensors.prefixes import prefix_notes, strip_prefixes
-from statehouse.models.tensors.storable import unstorable
 from statehouse.models.training_state import TRAINING_KEYS, TrainingState, parse_training
 
 MAX_LISTED = 12  # entries of a file
@@ -173,13 +172,6 @@ def _foreign_fields(held: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]
     return fields | {"model_config": {name: held[key][name] for name in held[key] if name not in odd}}, notes
 
 
-def _not_dense(tensors: Mapping[Any, Tensor]) -> list[str]:
-    """Say which tensors have no values of their own place each; all may be on meta, where a caller reads no values."""
-    is_skeleton = all(tensor.is_meta for tensor in tensors.values())
-    said = {name: None if is_skeleton else unstorable(tensor) for name, tensor in tensors.items()}
-    return [f"{name!r}: {problem}" for name, problem in said.items() if problem]
-
-
 def _checked_state_dict(path: Path, chosen: Chosen) -> tuple[dict[str, Tensor], list[str]]:
     """Return the tensors by name, and a line for what stands among them and is left out."""
     tensors = chosen.tensors
@@ -196,7 +188,6 @@ def _checked_state_dict(path: Path, chosen: Chosen) -> tuple[dict[str, Tensor], 
         for key in kept
         if not (isinstance(key, str) and is_text(key) and isinstance(kept[key], Tensor))
     ]
-    odd = odd or _not_dense(kept)
     if odd or not kept:
         raise CheckpointContentError(f"{path}: its state_dict is wrong:", odd or ["it is empty"])
     told = [

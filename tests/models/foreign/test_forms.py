@@ -78,17 +78,3 @@ def test_a_loss_that_is_no_real_number_is_left_out(loss):
     parts = take_apart(PATH, {"model_state_dict": TENSORS, "loss": loss, "epoch": 3})
     assert parts.training.loss is None
     assert parts.training.epoch == 3
-
-
-@pytest.mark.parametrize(
-    ("tensor", "said"),
-    [
-        (torch.eye(2).to_sparse(), "'b': is torch.sparse_coo; expected dense values"),
-        (torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "'b': is nested"),
-        (torch.empty(2, device="meta"), "'b': is on the meta device"),
-    ],
-    ids=["sparse", "nested", "meta"],
-)
-def test_a_weight_that_is_not_dense_is_refused_by_name(tensor, said):
-    with pytest.raises(CheckpointContentError, match=said):
-        take_apart(PATH, {"state_dict": {"a": torch.ones(1), "b": tensor}})
