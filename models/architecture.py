@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from torch import nn
+from torch import Tensor, nn
 
 from statehouse.models.architecture_import import import_architectures
 from statehouse.models.derived_config import ArchitectureConfig, derive_config
@@ -115,6 +115,12 @@ class Architecture:
     def adapt(self, config: BaseModel, tensors: Mapping[str, TensorInfo], file: WeightsFile) -> Adapted:
         """Return what a foreign file with these tensors needs; a library may read its own otherwise than by name."""
         return Adapted()
+
+    def loader_names(
+        self, module: nn.Module, given: Mapping[str, Tensor | TensorInfo]
+    ) -> Mapping[str, str | None]:
+        """Return the names, old → new, that the library's loader changes before `module` sees them; None: left out."""
+        return {}
 
     def unsaid(self, config: BaseModel, tensors: Mapping[str, TensorInfo]) -> tuple[str, ...]:
         """Return what changes the answers and neither config nor tensors say, a line each, with the way to say it."""

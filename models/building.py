@@ -13,7 +13,14 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from statehouse.models.architecture import build_model
 from statehouse.models.errors import ArchitectureConfigError, ArchitectureError
-from statehouse.models.tensors.state_dict import StateDictReport, apply, fit, made_of, refuse_unless_ok
+from statehouse.models.tensors.state_dict import (
+    StateDictReport,
+    apply,
+    fit,
+    made_of,
+    of_this_version,
+    refuse_unless_ok,
+)
 from statehouse.models.tensors.ties import tie, tied_names
 
 CHECKED_ELEMENTS = 1 << 20  # at once
@@ -53,7 +60,8 @@ def _build_around(
     ties = tied_names(module)
     fitting, report = fit(module, state_dict)
     refuse_unless_ok(report, module)
-    module.load_state_dict({**made_of(module, report), **fitting}, strict=True, assign=True)
+    tensors = of_this_version(module, {**made_of(module, report), **fitting})
+    module.load_state_dict(tensors, strict=True, assign=True)
     tie(module, ties)  # assigning gave every name a parameter of its own
     _refuse_meta(architecture, module)
     return module, report

@@ -23,6 +23,7 @@ from statehouse.models.errors import (
 from statehouse.models.example import Example
 from statehouse.models.foreign.adaptation import adapt
 from statehouse.models.foreign.forms import FORMAT_VERSION_KEY, Parts, take_apart
+from statehouse.models.foreign.held_labels import held_labels
 from statehouse.models.foreign.reading import AS_IT_IS, Reading
 from statehouse.models.foreign.weights import Weights
 from statehouse.models.header import (
@@ -224,11 +225,10 @@ def _read(
             ) from error
         raise
     header, problems = read_fields(found.path, found.container, parts)
-    return (
-        replace(header, files=found.files, notes=(*found.notes, *header.notes)),
-        parts,
-        [*parts.problems, *unserved(parts.state_dict), *problems],
-    )
+    labels = held_labels(found.held) if header.is_foreign else None
+    notes = (*found.notes, *header.notes, *([labels.note()] if labels else []))
+    header = replace(header, files=found.files, labels=labels, notes=notes)
+    return header, parts, [*parts.problems, *unserved(parts.state_dict), *problems]
 
 
 def _digest(header: CheckpointHeader, state_dict: Mapping[str, Tensor]) -> str:

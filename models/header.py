@@ -19,6 +19,8 @@ from statehouse.models.errors import (
 )
 from statehouse.models.example import Example, StoredExample
 from statehouse.models.foreign.forms import FORMAT_VERSION_KEY, Parts
+from statehouse.models.foreign.held_labels import HeldLabels
+from statehouse.models.foreign.inferred_config import infer_config
 from statehouse.models.foreign.renaming import Renaming
 from statehouse.models.foreign.weights import Form, Weights
 from statehouse.models.plain import validate_plain
@@ -55,6 +57,7 @@ class CheckpointHeader:
     notes: tuple[str, ...] = ()  # how it is read, where that is not plain, a line each
     renaming: Renaming = field(default_factory=Renaming)
     files: tuple[Path, ...] = ()  # all that hold it: one, or its shards and their index, which is `path`
+    labels: HeldLabels | None = None  # that a foreign file has of its classes; nothing takes them unasked
 
     @property
     def is_foreign(self) -> bool:
@@ -181,7 +184,13 @@ def complete(
         return described, ["config: was given without an architecture; name it too"] if config else []
     if config is None and header.form == "lightning":
         header, described = _own_fields(header, name), _own_fields(described, name)
-    full, config_problems = _full_config(name, header.config if config is None else config)
+    asked = header.config if config is None else config
+    if header.is_foreign:
+        inferred = infer_config(name, asked or {}, header.tensors)
+        if inferred.problems:
+            return described, [*problems, *inferred.problems]
+        asked, described = inferred.config, replace(described, notes=(*described.notes, *inferred.notes))
+    full, config_problems = _full_config(name, asked)
     if full is not None and config is not None and not header.is_foreign:
         stored, _ = _full_config(name, header.config)
         problems += _contradiction("config", stored, full)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from statehouse.models.architecture import get_architecture
 from statehouse.models.building import build_without_values
 from statehouse.models.errors import ArchitectureError
 from statehouse.models.tensors.state_dict import expected_tensors, fit, made_of, strip_prefixes
 from statehouse.models.tensors.tensor_info import TensorInfo
+from statehouse.models.tensors.translated_names import (
+    names_of_modules,
+    norm_names,
+    renamed,
+    translation_notes,
+)
 
+Value = TypeVar("Value", Tensor, TensorInfo)
+
+EXTRA_STATE = "_extra_state"  # what a module's get_extra_state saves beside its tensors
 MAX_PREFIX_DEPTH = 4
 MAX_LISTED = 6  # names in a note
 
@@ -34,15 +44,52 @@ def adapt(
         expected = expected_tensors(module)
     except ArchitectureError:  # building the module for good will say why
         return dict(state_dict), []
-    given, notes = _without_common_prefix(state_dict, expected)
+    given, notes = named_as(architecture, module, state_dict)
     given, cast_notes = _widened(given, expected)
     completed, fit_notes = _completed(module, given)
     return completed, notes + cast_notes + fit_notes
 
 
+def named_as(
+    architecture: str, module: nn.Module, given: Mapping[str, Value]
+) -> tuple[dict[str, Value], list[str]]:
+    """Return the tensors, or what describes them, by the names that `module` has for them; a line for each step.
+
+    Names are translated as the modules' own loading code, and that of the architecture's library, translates them.
+    """
+    metadata = getattr(given, "_metadata", None)
+    extra = [name for name in given if name.rpartition(".")[2] == EXTRA_STATE]
+    notes = [f"left out, extra state that is no tensor of the network: {_listed(extra)}"] if extra else []
+    left = {name: value for name, value in given.items() if name not in extra}
+    shapes = {name: tuple(tensor.shape) for name, tensor in strip_prefixes(dict(module.state_dict())).items()}
+    tensors, prefix_notes = _without_common_prefix(left, shapes)
+    notes += prefix_notes
+    library = get_architecture(architecture)
+    for who, names_of in (
+        (f"the loader of {architecture.partition(':')[0]}", library.loader_names),
+        ("the module's own loading code", lambda module, given: names_of_modules(module, given, metadata)),
+        ("weight_norm of before parametrizations", _old_norm_names),
+    ):
+        names = names_of(module, tensors)
+        after = renamed(tensors, names)
+        if any(names.values()) and _fitting(after, shapes) <= _fitting(tensors, shapes):
+            continue  # it took the names for older ones than they are
+        notes += translation_notes(names, who)
+        tensors = after
+    return tensors, notes
+
+
+def _fitting(given: Mapping[str, Value], shapes: Mapping[str, tuple[int, ...]]) -> int:
+    return sum(shapes.get(name) == tuple(value.shape) for name, value in given.items())
+
+
+def _old_norm_names(module: nn.Module, given: Mapping[str, object]) -> Mapping[str, str | None]:
+    return norm_names(module.state_dict().keys(), given)
+
+
 def _without_common_prefix(
-    given: Mapping[str, Tensor], expected: Mapping[str, TensorInfo]
-) -> tuple[dict[str, Tensor], list[str]]:
+    given: Mapping[str, Value], expected: Collection[str]
+) -> tuple[dict[str, Value], list[str]]:
     best, prefix = dict(given), ""
     names, taken = list(given), ""
     for _ in range(MAX_PREFIX_DEPTH):
@@ -57,7 +104,7 @@ def _without_common_prefix(
     return best, [note] if prefix else []
 
 
-def _hits(names: Any, expected: Mapping[str, TensorInfo]) -> int:  # noqa: ANN401 - names, or a dict of them
+def _hits(names: Any, expected: Collection[str]) -> int:  # noqa: ANN401 - names, or a dict of them
     return sum(name in expected for name in names)
 
 

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import MappingProxyType
-from typing import Any, ClassVar, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     JsonValue,
     TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     create_model,
     model_serializer,
     model_validator,
@@ -115,7 +118,7 @@ def library_architecture(
             is_open = True
         elif parameter.name not in LOADING_ARGUMENTS and (plain := _plain_type(annotation)) is not None:
             default = ... if parameter.default is parameter.empty else parameter.default
-            fields.setdefault(parameter.name, (plain, default))
+            fields.setdefault(parameter.name, (Annotated[plain, WrapValidator(_or_as_tuples)], default))
     base = OpenLibraryConfig if is_open else LibraryConfig
     config = create_model(f"{function.__name__}_config", __base__=base, **fields)
 
@@ -155,6 +158,20 @@ def _parameters_of_class(kind: object) -> Iterator[tuple[inspect.Parameter, obje
                 yield parameter, hints.get(parameter.name, inspect.Parameter.empty)
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             return
+
+
+def _or_as_tuples(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    """Read a list as the tuple that an argument may be: JSON has lists alone."""
+    try:
+        return validate(value)
+    except ValidationError:
+        if not isinstance(value, list):
+            raise
+    return validate(_as_tuple(value))
+
+
+def _as_tuple(value: list[Any]) -> tuple[Any, ...]:
+    return tuple(_as_tuple(each) if isinstance(each, list) else each for each in value)
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:

@@ -6,11 +6,12 @@ Their config is the keyword arguments of torchvision's own function: `{"num_clas
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, Field
-from torch import nn
+from torch import Tensor, nn
 
 from statehouse.models.architecture import Adapted, KnownTask, WeightsFile
 from statehouse.models.errors import UnknownArchitectureError
@@ -28,6 +29,9 @@ from statehouse.models.libraries.torchvision_loading import (  # noqa: E402
     set_epsilon,
     written,
 )
+
+# As in torchvision/models/densenet.py, whose loader can be called on a download alone: "denselayer1.norm.1.weight".
+OLD_DENSE_LAYER = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
 class TorchvisionArchitecture(LibraryArchitecture):
@@ -53,6 +57,14 @@ class TorchvisionArchitecture(LibraryArchitecture):
         note = f"{setting.field}: {written(value)}, as torchvision loads this file of its own, by its SHA-256"
         return Adapted({setting.field: value}, notes=(note,))
 
+    def loader_names(
+        self, module: nn.Module, given: Mapping[str, Tensor | TensorInfo]
+    ) -> Mapping[str, str | None]:
+        """Return the names that torchvision's DenseNets were published under, where `module` has today's."""
+        expected = module.state_dict().keys()
+        today = {old: OLD_DENSE_LAYER.sub(r"\1\2", old) for old in given if OLD_DENSE_LAYER.match(old)}
+        return {old: new for old, new in today.items() if new in expected and new not in given}
+
     def unsaid(self, config: BaseModel, tensors: Mapping[str, TensorInfo]) -> tuple[str, ...]:
         """Return what torchvision may have set when it loaded the weights that the training began with."""
         setting = self._open_setting(config)
@@ -77,6 +89,8 @@ class TorchvisionArchitecture(LibraryArchitecture):
         fields = _fields(task, chosen.transforms())
         if fields is None:
             return None
+        if size := getattr(config, "image_size", None) if "image_size" in config.model_fields_set else None:
+            fields = {**fields, "height": size, "width": size, "resize": size}
         told = f"torchvision's {chosen}"
         if own is not None:
             return KnownTask({**fields, "labels": labels}, f"{told}, whose SHA-256 this file has")
@@ -129,5 +143,9 @@ def find(name: str) -> TorchvisionArchitecture:
     # A detection model would otherwise download its backbone.
     fixed = {each: None for each in inspect.signature(function).parameters if each.startswith("weights")}
     setting = SETTINGS.get(name)
-    own = {EPSILON: (Annotated[float, Field(ge=0)], 1e-5)} if setting and setting.field == EPSILON else {}
+    own: dict[str, Any] = {}
+    if setting and setting.field == EPSILON:
+        own[EPSILON] = (Annotated[float, Field(ge=0)], 1e-5)
+    if get_type_hints(function).get("return") is torchvision.models.VisionTransformer:
+        own["image_size"] = (Annotated[int, Field(gt=0)], 224)  # which the function takes out of **kwargs
     return library_architecture(TorchvisionArchitecture, f"torchvision:{name}", function, fixed, own)

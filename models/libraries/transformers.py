@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, model_serializer, model_validator
-from torch import nn
+from torch import Tensor, nn
 
 from statehouse.models.architecture import Adapted, Architecture, WeightsFile
 from statehouse.models.building import parameters_on_meta
@@ -25,6 +25,7 @@ from statehouse.models.errors import UnknownArchitectureError
 from statehouse.models.libraries.torchvision_operators import import_torchvision
 from statehouse.models.plain import suggestion
 from statehouse.models.tensors.tensor_info import TensorInfo
+from statehouse.models.tensors.translated_names import names_by_ending
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported, which is below
 if importlib.util.find_spec("torchvision"):
@@ -141,6 +142,13 @@ class TransformersArchitecture(Architecture):
         if not any("pooler." in name for name in tensors):
             changes["add_pooling_layer"] = False
         return Adapted(changes, rules)
+
+    def loader_names(
+        self, module: nn.Module, given: Mapping[str, Tensor | TensorInfo]
+    ) -> Mapping[str, str | None]:
+        """Return the names of layer norms as they came from TensorFlow, which transformers renames."""
+        endings = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+        return names_by_ending(endings, module.state_dict().keys(), given)
 
     def _skeleton(self, config: BaseModel) -> Any:  # noqa: ANN401 - a module of transformers
         with parameters_on_meta(), torch.random.fork_rng(devices=[]):

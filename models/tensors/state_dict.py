@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,7 @@ __all__ = [
     "expected_tensors",
     "fit",
     "made_of",
+    "of_this_version",
     "refuse_unless_ok",
     "strip_prefixes",
     "tensors_of",
@@ -179,8 +181,18 @@ def apply(module: nn.Module, state_dict: Mapping[str, Tensor], *, strict: bool =
     fitting, report = fit(module, state_dict)
     if strict:
         refuse_unless_ok(report, module)
-    module.load_state_dict(fitting, strict=False)
+    module.load_state_dict(of_this_version(module, fitting), strict=False)
     return report
+
+
+def of_this_version(module: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors with the `_metadata` of `module`, which they fit: its parts then convert none of them.
+
+    Without it, parts take them for those of an older version, and torchvision's MNASNet loads nothing.
+    """
+    versioned = OrderedDict(tensors)
+    versioned._metadata = getattr(module.state_dict(), "_metadata", {})  # type: ignore[attr-defined]
+    return versioned
 
 
 def refuse_unless_ok(report: StateDictReport, module: nn.Module) -> None:

@@ -25,6 +25,7 @@ from statehouse.models.errors import (
     UnknownTaskError,
 )
 from statehouse.models.foreign.hugging_face import is_hugging_face_folder, read_hugging_face_folder
+from statehouse.models.foreign.inferred_config import INFERRED
 from statehouse.models.foreign.reading import AS_IT_IS, Reading
 from statehouse.models.foreign.timm_folder import read_timm_folder
 from statehouse.models.tasks.registry import parse_task, task_names
@@ -134,7 +135,8 @@ def _examine_adapted(path: Path, description: Description) -> tuple[Checkpoint, 
     reading = replace(description.reading, rename=(*description.reading.rename, *adapted.rules))
     config = {**header.config, **adapted.changes}
     checkpoint, problems = _examine(path, replace(description, config=config, reading=reading))
-    return _noted(checkpoint, adapted.notes), problems
+    inferred = [note for note in header.notes if note.startswith(INFERRED)]  # told once: it is given now
+    return _noted(checkpoint, [*inferred, *adapted.notes]), problems
 
 
 def _examine_renamed(
@@ -232,10 +234,18 @@ def _with_task(header: CheckpointHeader, description: Description) -> tuple[Chec
     try:
         return replace(header, task=parse_task(name, config)), []
     except TaskConfigError as error:
-        hint = "" if description.task_config else GIVE_TASK_CONFIG
-        return header, [f"task.{problem}{hint}" for problem in error.problems]
+        return header, [
+            f"task.{problem}{_task_hint(problem, header, description)}" for problem in error.problems
+        ]
     except UnknownTaskError as error:
         return header, [f"task: {error}"]
+
+
+def _task_hint(problem: str, header: CheckpointHeader, description: Description) -> str:
+    """Say how to give what a task lacks; labels that the file has are offered."""
+    if header.labels is not None and problem == "labels: is missing":
+        return header.labels.hint(description.task_config or {})
+    return "" if description.task_config else GIVE_TASK_CONFIG
 
 
 def complete_task_config(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
@@ -19,6 +21,22 @@ class TiedHalves(torch.nn.Module):
         self.first = torch.nn.Linear(2, 2, dtype=torch.float16)
         self.second = torch.nn.Linear(2, 2, bias=False, dtype=torch.float16)
         self.second.weight = self.first.weight
+
+
+@register_architecture("test_weight_norm")
+class WeightNorm(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(4, 2))
+
+
+@register_architecture("test_old_weight_norm")
+class OldWeightNorm(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.fc = torch.nn.utils.weight_norm(torch.nn.Linear(4, 2))
 
 
 def equal(one, other):
@@ -123,3 +141,20 @@ def test_an_architecture_that_cannot_be_built_is_told_of_elsewhere():
     given = {"w": torch.zeros(1)}
     assert adapt("no_such", {}, given) == (given, [])
     assert adapt("simple_net", {"input_size": -1}, given) == (given, [])
+
+
+def test_names_of_another_weight_norm_are_translated_and_told():
+    old = OldWeightNorm().state_dict()
+    adapted, [note] = adapt("test_weight_norm", {}, old)
+    assert adapted["fc.parametrizations.weight.original1"] is old["fc.weight_v"]
+    assert note.startswith("2 names translated as the module's own loading code does: fc.weight_g → ")
+    adapted, [note] = adapt("test_old_weight_norm", {}, WeightNorm().state_dict())
+    assert list(adapted) == ["fc.bias", "fc.weight_g", "fc.weight_v"]
+    assert "weight_norm of before parametrizations" in note
+
+
+def test_extra_state_is_left_out_and_told(simple_net):
+    given = {**simple_net.state_dict(), "fc1._extra_state": torch.ones(1)}
+    adapted, [note] = adapt("simple_net", CONFIG, given)
+    assert note == "left out, extra state that is no tensor of the network: fc1._extra_state"
+    assert equal(adapted, simple_net.state_dict())
