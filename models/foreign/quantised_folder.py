@@ -24,9 +24,9 @@ _NAMES = {
 _BACK = {
     "bitsandbytes": ["model = model.dequantize()"],
     "torchao": [
-        "for each in model.modules():",
-        "    if isinstance(each, torch.nn.Linear):",
-        "        each.weight = torch.nn.Parameter(each.weight.dequantize())",
+        # In one line: what is listed loses its indentation.
+        "for each in (each for each in model.modules() if isinstance(each, torch.nn.Linear)): "
+        "each.weight = torch.nn.Parameter(each.weight.dequantize())",
         "model.hf_quantizer.remove_quantization_config(model)",
     ],
 }
