@@ -14,7 +14,7 @@ MAX_NAMED = 3  # entries of one kind
 # What torch.ao's quantised layers save: a tuple of a quantised tensor and a bias, and its dtype.
 _PACKED = "._packed_params"
 _LINEAR_TO_FLOAT = (
-    "before saving: for each in model.modules(): if isinstance(each, torch.nn.Linear): "
+    "before saving: for each in (each for each in model.modules() if isinstance(each, torch.nn.Linear)): "
     "each.weight = torch.nn.Parameter(each.weight.dequantize())"
 )
 
