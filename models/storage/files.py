@@ -33,6 +33,9 @@ _LEGACY_NUMBER, _LEGACY_LINE = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", b"L119547037
 _LEGACY_WITHIN = 32  # bytes: protocol and frame come before
 LEGACY_BYTES = 64  # of the beginning, to recognise one
 _PICKLE_MAGIC = b"\x80"
+# An ONNX file is a message of protobuf: its version first, then who made it, or the graph itself.
+_ONNX_VERSION, _ONNX_NEXT = b"\x08", (b"\x12", b"\x1a", b"\x22", b":", b"B")
+_EXPECTED = "what torch.save or safetensors writes"
 
 
 def container_of(path: Path) -> Container:
@@ -51,21 +54,22 @@ def is_checkpoint_file(path: Path) -> bool:
 
 
 def recognise_container(path: Path) -> Container:
-    """Return the container of the file at `path`, after its suffix and its first bytes have agreed.
+    """Return the container of the file at `path`, by its first bytes, whatever its suffix.
 
     Raises:
         CheckpointNotFoundError: there is no file.
-        CheckpointUnreadableError: the file is empty, something else, or not what its suffix says.
+        CheckpointUnreadableError: the file is empty, or something else.
     """
     if not path.exists():
         raise CheckpointNotFoundError(f"{path}: no such file; expected a checkpoint")
     if not path.is_file():
         raise CheckpointUnreadableError(f"{path}: is not a regular file; expected a checkpoint file")
-    container = container_of(path)
     start = _first_bytes(path)
-    if problem := _zip_problem(start) if container == "pt" else _safetensors_problem(start):
-        raise CheckpointUnreadableError(f"{path}: is {problem}")
-    return container
+    if start.startswith(ZIP_MAGIC) or begins_legacy(start):
+        return "pt"
+    if start[8:9] == b"{":
+        return "safetensors"
+    raise CheckpointUnreadableError(f"{path}: is {_other_problem(start)}")
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -83,31 +87,21 @@ def begins_legacy(start: bytes) -> bool:
     return start.startswith(_LEGACY_LINE)
 
 
-def _zip_problem(start: bytes) -> str | None:
-    if start.startswith(ZIP_MAGIC) or begins_legacy(start):
-        return None
-    if start.startswith(_PICKLE_MAGIC):
-        return "a bare pickle, which can run code; expected what torch.save writes (a zip archive)"
-    if _safetensors_problem(start) is None:
-        return "a safetensors file by its content; give it the suffix .safetensors"
-    return _other_problem(start, "what torch.save writes (a zip archive)")
-
-
-def _safetensors_problem(start: bytes) -> str | None:
-    if start[8:9] == b"{" and not start.startswith(ZIP_MAGIC):
-        return None
-    if start.startswith(ZIP_MAGIC):
-        return "a zip archive by its content; give it the suffix .pt if torch.save wrote it"
-    return _other_problem(start, "safetensors")
-
-
-def _other_problem(start: bytes, expected: str) -> str:
+def _other_problem(start: bytes) -> str:
     if not start:
-        return f"empty; expected {expected}"
+        return f"empty; expected {_EXPECTED}"
+    if start.startswith(_PICKLE_MAGIC):
+        return (
+            f"a bare pickle, which torch.save did not write; expected {_EXPECTED}: torch.save(object, path)"
+        )
+    if start[:1] == _ONNX_VERSION and start[2:3] in _ONNX_NEXT:
+        return (
+            "an ONNX graph; save the state_dict of the module that it was exported from: torch.save(…, path)"
+        )
     for magic, meaning in _LOOK_ALIKES.items():
         if start.startswith(magic):
             return meaning
-    return f"no checkpoint: it starts with {start[:8]!r}; expected {expected}"
+    return f"no checkpoint: it starts with {start[:8]!r}; expected {_EXPECTED}"
 
 
 @contextmanager

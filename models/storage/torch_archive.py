@@ -52,7 +52,13 @@ def _check_records(path: Path, records: Sequence[ZipRecord]) -> None:
     inner = {record.name.partition("/")[2] for record in records}
     if "constants.pkl" in inner or any(name.startswith("code/") for name in inner):
         raise CheckpointUnsafeError(
-            f"{path}: is a TorchScript archive, which holds code; save the tensors instead: {SAVE_INSTEAD}"
+            f"{path}: is a TorchScript archive, which holds code; save its tensors: "
+            f"torch.save(torch.jit.load({path.name!r}).state_dict(), 'weights.pt')"
+        )
+    if "archive_format" in inner:
+        raise CheckpointUnreadableError(
+            f"{path}: is a program of torch.export, which holds a graph; save its tensors: "
+            f"torch.save(torch.export.load({path.name!r}).state_dict, 'weights.pt')"
         )
     problems = [problem for record in records if (problem := _record_problem(record))]
     if sum(_is_pickle(record) for record in records) != 1:

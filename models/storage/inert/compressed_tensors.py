@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -69,6 +71,25 @@ def nested(buffer: object, sizes: object, strides: object, offsets: object) -> T
         if min(size + stride + [offset], default=0) < 0 or (all(size) and last >= buffer.numel()):
             raise UnsoundTensorError(f"declares a part of size {size}, which its record does not hold")
     return torch._nested_view_from_buffer(buffer, sizes, strides, offsets)
+
+
+def jagged(fields: object) -> Tensor:
+    """Return a nested tensor of the jagged layout as one of the strided: rows of `values`, cut at `offsets`.
+
+    Raises UnsoundTensorError where a part is not within the values, or where not the first dimension is ragged.
+    """
+    if not isinstance(fields, dict) or fields.get("_ragged_idx", 1) != 1:
+        raise UnsoundTensorError("a jagged tensor's first dimension is not the one that varies")
+    values, offsets, lengths = (fields.get(name) for name in ("values", "offsets", "lengths"))
+    if not isinstance(values, Tensor) or values.dim() == 0:
+        raise UnsoundTensorError("a jagged tensor's values are no tensor")
+    starts, ends = _table(offsets)[:-1], _table(offsets)[1:]
+    counts = ends - starts if lengths is None else _table(lengths)
+    row = list(values.shape[1:])
+    strides = [math.prod(row[place:]) for place in range(len(row) + 1)]
+    sizes = torch.tensor([[count, *row] for count in counts.tolist()], dtype=torch.int64)
+    steps = torch.tensor([strides] * len(counts), dtype=torch.int64)
+    return nested(values.detach().reshape(-1), sizes, steps, starts * strides[0])
 
 
 def _table(tensor: object) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.storage import TypedStorage, UntypedStorage
 
-from statehouse.models.storage.inert.compressed_tensors import nested, sparse
+from statehouse.models.storage.inert.compressed_tensors import jagged, nested, sparse
 from statehouse.models.storage.inert.plain_values import quietly
 from statehouse.models.storage.inert.record import Named, Record
 from statehouse.models.storage.inert.views import Bounds, UnsoundTensorError, integers
@@ -46,6 +46,7 @@ class Tensors:
             )
         }
         self.table |= {
+            "torch.nested._internal.nested_tensor._rebuild_njt": self._exactly(jagged),
             "torch._tensor._rebuild_from_type": self._of_subclass,
             "torch._tensor._rebuild_from_type_v2": self._of_subclass,
             "torch.tensor._rebuild_from_type": self._of_subclass,

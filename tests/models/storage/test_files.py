@@ -31,13 +31,12 @@ def test_unknown_suffix_lists_the_known_ones(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("x.pt", b"", "is empty; expected what torch.save writes"),
-        ("x.safetensors", b"", "is empty; expected safetensors"),
+        ("x.pt", b"", "is empty; expected what torch.save or"),
+        ("x.safetensors", b"", "is empty; expected what torch.save or"),
         ("x.pt", b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         ("x.safetensors", b"<!DOCTYPE html>", "a web page"),
-        ("x.pt", b"\x80\x04\x95", "a bare pickle, which can run code"),
-        ("x.pt", b"\x10\0\0\0\0\0\0\0{}", "a safetensors file by its content"),
-        ("x.safetensors", b"PK\x03\x04" + bytes(30), "a zip archive by its content"),
+        ("x.pt", b"\x80\x04\x95", "a bare pickle, which torch.save did not"),
+        ("x.onnx", b"\x08\x0d\x12\x07pytorch", "an ONNX graph; save the state_dict"),
         ("x.pt", b"\x89PNG\r\n\x1a\n", "no checkpoint: it starts with"),
     ],
 )
@@ -45,6 +44,16 @@ def test_what_a_file_is_instead(tmp_path, name, content, expected):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CheckpointUnreadableError, match=expected):
         recognise_container(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name", ["x", "x.pt", "x.safetensors", "x.pth.tar", "x.pkl", "x.th", "x.model", "X.PT"]
+)
+def test_the_content_says_what_it_is_and_not_the_suffix(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK\x03\x04" + bytes(30))
+    assert recognise_container(tmp_path / name) == "pt"
+    (tmp_path / name).write_bytes(b"\x10\0\0\0\0\0\0\0{}")
+    assert recognise_container(tmp_path / name) == "safetensors"
 
 
 def test_arrays_say_what_they_are(tmp_path):

@@ -62,7 +62,7 @@ def described(tensor: Tensor) -> str:
     parts = hashlib.sha256()
     for part in _parts(tensor):
         parts.update(_raw(part))
-    layout = "" if tensor.layout == torch.strided else f" {tensor.layout}"
+    layout = "" if tensor.layout == torch.strided or tensor.is_nested else f" {tensor.layout}"
     return f"{tensor.dtype} {_shape(tensor)}{layout} {'meta' if tensor.is_meta else parts.hexdigest()}"
 
 
@@ -136,6 +136,8 @@ def _simplified(item: Any) -> Any:
         return str.__str__(item) if isinstance(item, str) else str(item)
     if isinstance(item, torch.Size):
         return tuple(item)
+    if item is ...:
+        return None  # it says as little
     return item
 
 

@@ -10,7 +10,8 @@ import torch
 
 from statehouse.models.errors import CheckpointError
 from statehouse.models.storage.containers import read_torch
-from statehouse.models.storage.inert.compressed_tensors import nested, sparse
+from statehouse.models.storage.inert.compressed_tensors import jagged, nested, sparse
+from statehouse.models.storage.inert.views import UnsoundTensorError
 
 EYE = torch.eye(4)
 
@@ -44,6 +45,34 @@ def test_nested_tensors(tmp_path: Path) -> None:
     torch.save({"a": torch.nested.nested_tensor(parts)}, tmp_path / "a.pt")
     read = read_torch(tmp_path / "a.pt", torch.device("cpu"))["a"]
     assert all(torch.equal(own, part) for own, part in zip(read.unbind(), parts, strict=True))
+
+
+def test_jagged_tensors_are_read_as_nested_ones(tmp_path: Path) -> None:
+    parts = [torch.arange(4.0).reshape(2, 2), torch.ones(3, 2)]
+    torch.save({"a": torch.nested.nested_tensor(parts, layout=torch.jagged)}, tmp_path / "a.pt")
+    read = read_torch(tmp_path / "a.pt", torch.device("cpu"))["a"]
+    assert all(torch.equal(own, part) for own, part in zip(read.unbind(), parts, strict=True))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"offsets": torch.tensor([0, 9])},
+        {"offsets": torch.tensor([0, 1, -1])},
+        {"offsets": torch.tensor([-1, 2])},
+        {"offsets": torch.tensor([3, 1])},
+        {"offsets": torch.tensor([0.0, 1.0])},
+        {"offsets": torch.tensor([[0, 1]])},
+        {"offsets": torch.tensor([0, 1]), "lengths": torch.tensor([1, 1])},
+        {"offsets": torch.tensor([0, 1]), "lengths": torch.tensor([5])},
+        {"offsets": torch.tensor([0, 1]), "_ragged_idx": 2},
+        {"offsets": torch.tensor([0, 1]), "values": torch.tensor(1.0)},
+        {"offsets": None},
+    ],
+)
+def test_jagged_parts_beyond_the_values_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises((UnsoundTensorError, TypeError, RuntimeError)):
+        jagged({"values": torch.ones(3, 2), "lengths": None, **fields})
 
 
 INDICES, VALUES = torch.tensor([[0, 5]]), torch.ones(2)
