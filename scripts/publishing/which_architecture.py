@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from statehouse.models.architecture import list_architectures
+from statehouse.models.foreign.fitting_architectures import fitting_architectures
 from statehouse.models.libraries.index import Group, candidates
 from statehouse.models.tensors.tensor_info import TensorInfo
 
@@ -25,21 +26,47 @@ _START = "architecture: the file names none; "
 
 def which_architecture(path: Path, tensors: Mapping[str, TensorInfo], task: str | None = None) -> list[str]:
     """Return the problem and its ways out, a line each, the likeliest first."""
+    registered = [
+        _registered(path, name, config, task) for name, config in fitting_architectures(tensors).items()
+    ]
     groups = candidates(tensors, most=MOST_GROUPS)
+    if registered and not (groups and groups[0].fits):
+        return registered
     own = f"say --architecture, one of {', '.join(list_architectures())}"
     if not groups:
         return [f"{_START}{own}; no architecture of torchvision or timm has such names and shapes"]
     lines = [line for group in groups for line in _lines(group, command(path, group, tensors, task))]
-    return lines if groups[0].fits else [*lines, f"architecture: or, if none of these was trained, {own}"]
+    if groups[0].fits:
+        return [*registered, *lines]
+    return [*lines, f"architecture: or, if none of these was trained, {own}"]
+
+
+def _registered(path: Path, name: str, config: Mapping[str, Any], task: str | None) -> str:
+    told = ", ".join(f"{field} {value}" for field, value in config.items())
+    fits = f"all names and shapes fit {name}{f' ({told})' if told else ''}"
+    return f"{_START}{fits}: {_own_command(path, name, task)}"
+
+
+def _own_command(path: Path, name: str, task: str | None) -> str:
+    words = ["statehouse", "publish", str(path), "--name", "NAME", "--version", "1.0", "--architecture", name]
+    return shlex.join([*words, "--task", task or "tensor"])
 
 
 def candidate_facts(
     path: Path, tensors: Mapping[str, TensorInfo], task: str | None = None
 ) -> list[dict[str, Any]]:
     """Return the same as plain data."""
+    registered = [
+        {"architectures": [name], "config": config, "command": _own_command(path, name, task)}
+        for name, config in fitting_architectures(tensors).items()
+    ]
     return [
-        {**asdict(group), "config": group.config, "command": command(path, group, tensors, task)}
-        for group in candidates(tensors)
+        *registered,
+        *(
+            {**asdict(group), "config": group.config, "command": command(path, group, tensors, task)}
+            for group in candidates(tensors)
+            if group.fits or not registered
+        ),
     ]
 
 

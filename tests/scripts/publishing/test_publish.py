@@ -293,7 +293,8 @@ def test_a_name_that_cannot_be(publish_net, store, tmp_path, name):
 def test_everything_that_a_foreign_file_leaves_out_is_named_at_once(publish_net, store, tmp_path):
     torch.save(build_model("simple_net", SIMPLE_NET).state_dict(), tmp_path / "bare.pt")
     message = refusal(publish_net, store, tmp_path / "bare.pt", CheckpointContentError)
-    assert "--architecture, one of convnet, mlp" in message
+    assert "all names and shapes fit simple_net (" in message
+    assert "--architecture simple_net --task tensor" in message
     assert "--task, one of image_classification, tabular, tensor" in message
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from statehouse.models.architecture import list_architectures
+from statehouse.models.building import build_model
 from statehouse.models.libraries.index import Difference, Group
 from statehouse.models.libraries.index.make import build_on_meta
+from statehouse.models.tensors.state_dict import describe
 from statehouse.models.tensors.tensor_info import TensorInfo
 from statehouse.scripts.publishing import which_architecture as module
 from statehouse.scripts.publishing.inspect import inspect
@@ -56,7 +59,7 @@ def test_what_does_not_fit_is_said_shortened_and_ones_own_are_offered(monkeypatc
     first, own = said(group, monkeypatch)
     assert "5 of 9 names and shapes fit timm:a (without x, x, x and 2 more; with, unlike it, " in first
     assert "y" * 81 not in first
-    assert "say --architecture, one of convnet" in own
+    assert f"say --architecture, one of {', '.join(list_architectures())}" in own
 
 
 def test_channels_that_torchvision_cannot_have_are_said(monkeypatch):
@@ -76,8 +79,8 @@ def test_a_prefix_that_no_rule_can_have_makes_none(monkeypatch):
 
 
 def test_a_file_that_is_near_nothing_keeps_the_short_list():
-    [line] = which_architecture(PATH, {"fc1.weight": TensorInfo("float32", (4, 4))})
-    assert "say --architecture, one of convnet, " in line
+    [line] = which_architecture(PATH, {"near.nothing": TensorInfo("float32", (4, 4))})
+    assert f"say --architecture, one of {', '.join(list_architectures())}; no " in line
 
 
 @pytest.mark.parametrize("name", ["timm:tf_efficientnet_b0", "torchvision:resnet18"])
@@ -98,3 +101,13 @@ def test_a_real_file_is_inspected(name, tmp_path):
 def test_facts_are_plain():
     tensors = {name: TensorInfo("float32", shape) for name, shape in {"fc1.weight": (4, 4)}.items()}
     assert candidate_facts(PATH, tensors) == []
+
+
+def test_one_of_ours_is_proposed_with_what_its_shapes_say():
+    config = {"input_size": 4, "hidden_size": 8, "num_classes": 2}
+    lines = which_architecture(PATH, describe(build_model("simple_net", config).state_dict()))
+    assert any(
+        "fit simple_net (input_size 4, hidden_size 8, num_classes 2): statehouse publish" in line
+        for line in lines
+    )
+    assert any(line.endswith("--architecture simple_net --task tensor") for line in lines)
