@@ -143,7 +143,7 @@ def load_checkpoint(
     Raises:
         CheckpointNotFoundError: there is no file.
         CheckpointUnreadableError: it is empty, cut short, damaged, or no checkpoint.
-        CheckpointUnsafeError: it could only be read by running code.
+        CheckpointUnsafeError: it is a program, a TorchScript archive.
         CheckpointContentError: what it says is wrong; every problem is listed.
     """
     checkpoint, problems = examine_checkpoint(
@@ -227,7 +227,9 @@ def _read(
     header, problems = read_fields(found.path, found.container, parts)
     labels = held_labels(found.held) if header.is_foreign else None
     notes = (*found.notes, *header.notes, *([labels.note()] if labels else []))
-    header = replace(header, files=found.files, labels=labels, notes=notes)
+    header = replace(
+        header, files=found.files, labels=labels, notes=notes, modules=parts.modules, reading=reading
+    )
     odd = [] if device.type == "meta" else unserved(parts.state_dict)  # who asks for no values gets none
     return header, parts, [*parts.problems, *odd, *problems]
 

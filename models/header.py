@@ -21,6 +21,7 @@ from statehouse.models.example import Example, StoredExample
 from statehouse.models.foreign.forms import FORMAT_VERSION_KEY, Parts
 from statehouse.models.foreign.held_labels import HeldLabels
 from statehouse.models.foreign.inferred_config import infer_config
+from statehouse.models.foreign.reading import AS_IT_IS, Reading
 from statehouse.models.foreign.renaming import Renaming
 from statehouse.models.foreign.weights import Form, Weights
 from statehouse.models.plain import validate_plain
@@ -57,6 +58,10 @@ class CheckpointHeader:
     notes: tuple[str, ...] = ()  # how it is read, where that is not plain, a line each
     renaming: Renaming = field(default_factory=Renaming)
     files: tuple[Path, ...] = ()  # all that hold it: one, or its shards and their index, which is `path`
+    modules: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of a pickled module: what each in it is, by name
+    reading: Reading = AS_IT_IS  # what was asked of the reader
     labels: HeldLabels | None = None  # that a foreign file has of its classes; nothing takes them unasked
 
     @property

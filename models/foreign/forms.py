@@ -53,6 +53,9 @@ class Parts:
     notes: tuple[str, ...] = ()  # how it is read, where that is not plain
     renaming: Renaming = field(default_factory=Renaming)
     problems: tuple[str, ...] = ()  # of what was asked of the reader
+    modules: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of a pickled module: what each in it is, by name
 
 
 def take_apart(path: Path, held: object, reading: Reading = AS_IT_IS) -> Parts:
@@ -72,7 +75,8 @@ def take_apart(path: Path, held: object, reading: Reading = AS_IT_IS) -> Parts:
     about = held if isinstance(held, dict) else {}
     parts = _parts(path, about, chosen)
     notes = (*(module.note(where) for where, module in mined.items()), *parts.notes)
-    return _renamed(replace(parts, notes=notes), reading)
+    modules = mined.get(chosen.key or "")
+    return _renamed(replace(parts, notes=notes, modules=modules.tree if modules else {}), reading)
 
 
 def _renamed(parts: Parts, reading: Reading) -> Parts:

@@ -68,7 +68,8 @@ def choose_by_path(path: Path, held: object, asked: str | None, known: Chosen | 
 def _described(where: str, tensors: Mapping[Any, Any]) -> str:
     count = sum(isinstance(tensors[name], Tensor) for name in tensors)
     numbers = sum(tensors[name].numel() for name in tensors if isinstance(tensors[name], Tensor))
-    return f"{printable(where)}: {count:,} tensors, {numbers:,} numbers; say --from {shlex.quote(printable(where))}"
+    told = f"{count:,} tensors, {numbers:,} numbers"
+    return f"one of several: {printable(where)} ({told}): say --from {shlex.quote(printable(where))}"
 
 
 def _not_there(held: object, asked: str) -> str:

@@ -11,7 +11,9 @@ from torch import Tensor
 from statehouse.models.plain import MAX_DEPTH
 from statehouse.models.storage.inert.record import Record, printable
 
-MAX_SHOWN = 12  # attributes of one module, and classes of one tree
+MAX_SHOWN = 12  # attributes of one module
+MAX_ROW = 4  # numbers of one attribute: a kernel's sides, its padding
+MAX_LINES = 1000  # modules of one tree that are shown
 MAX_BESIDE = 1000  # entries of a dict that is looked into
 MAX_DEPTH_OF_MODULES = 4  # of what is looked into
 MAX_MODULES = 100_000  # a tree whose branches are shared unfolds without end
@@ -24,19 +26,12 @@ class MinedModule:
 
     class_name: str
     state_dict: dict[str, Tensor] = field(default_factory=dict)
-    classes: dict[str, str] = field(default_factory=dict)  # of the modules in it, by their names
-    attributes: dict[str, object] = field(
-        default_factory=dict
-    )  # plain ones of its own, as its constructor left them
+    tree: dict[str, str] = field(default_factory=dict)  # what each module in it is, by its name: "Linear(…)"
 
     def note(self, where: str) -> str:
         """Say what it is and how it is read; `where` it is in the file, "" for the file itself."""
-        shown = ", ".join(
-            f"{printable(name)}={printable(repr(value))}"
-            for name, value in list(self.attributes.items())[:MAX_SHOWN]
-        )
         what = f"{printable(where)} is" if where else "is"
-        return f"{what} a pickled {self.class_name}({shown}): its tensors are read, its class is not"
+        return f"{what} a pickled {self.class_name}: its tensors are read, its class is not"
 
 
 def mine_modules(held: object, where: str = "", depth: int = 0) -> tuple[object, dict[str, MinedModule]]:
@@ -69,11 +64,12 @@ def is_module(value: object) -> TypeGuard[Record]:
 
 def mine_module(record: Record) -> MinedModule:
     """Return the state_dict of a pickled module: its parameters and persistent buffers, in torch's own order."""
-    mined = MinedModule(record.name, attributes=_plain_attributes(record))
+    mined = MinedModule(record.name)
     for count, (prefix, module) in enumerate(_modules(record, "", 0)):
         if count >= MAX_MODULES:
             break
-        mined.classes[prefix.removesuffix(".")] = module.name
+        if count < MAX_LINES:
+            mined.tree[printable(prefix.removesuffix("."))] = _shown(module)
         mined.state_dict |= {prefix + name: tensor for name, tensor in _own_tensors(module)}
     return mined
 
@@ -102,9 +98,23 @@ def _own_tensors(module: Record) -> Iterator[tuple[str, Tensor]]:
                 yield name, tensors[name]
 
 
+def _shown(record: Record) -> str:
+    """Return a module as its constructor's call would read: its class, and what is plain of its attributes."""
+    attributes = list(_plain_attributes(record).items())[:MAX_SHOWN]
+    told = ", ".join(f"{printable(name)}={printable(repr(value))}" for name, value in attributes)
+    return f"{printable(record.name)}({told})"
+
+
 def _plain_attributes(record: Record) -> dict[str, object]:
+    """Return the numbers, the texts and the short rows of numbers among a module's attributes: kernel_size=(3, 3)."""
     return {
         name: value
         for name, value in record.attributes().items()
-        if not name.startswith("_") and name != "training" and isinstance(value, bool | int | float | str)
+        if isinstance(name, str) and not name.startswith("_") and name != "training" and _is_short(value)
     }
+
+
+def _is_short(value: object) -> bool:
+    if isinstance(value, tuple) and len(value) <= MAX_ROW:
+        return all(isinstance(each, int | float) for each in value)
+    return isinstance(value, bool | int | float | str)

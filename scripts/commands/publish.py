@@ -220,24 +220,24 @@ def inspect(
             snapshots=project.snapshots,
             report=progress.step,
         )
-    if as_json:
-        console.print_json(found.to_plain())
-    else:
-        from statehouse.scripts.terminal import inspection
+    from statehouse.scripts.terminal import inspection
 
-        told = {
-            "--architecture": architecture,
-            "--config": config,
-            "--task": task,
-            "--task-config": task_config,
-            "--from": from_key,
-        }
-        options = [word for option, value in told.items() if value for word in (option, value)]
-        options += ["--weights", weights.value] if weights else []
-        options += [word for rule in rename or () for word in ("--rename", rule)]
-        options += [word for pattern in ignore or () for word in ("--ignore", pattern)]
-        options += ["--accept-renames"] if accept_renames else []
-        options += [word for module in architectures or () for word in ("--architectures", module)]
+    told = {
+        "--architecture": architecture,
+        "--config": config,
+        "--task": task,
+        "--task-config": task_config,
+        "--from": from_key,
+    }
+    options = [word for option, value in told.items() if value for word in (option, value)]
+    options += ["--weights", weights.value] if weights else []
+    options += [word for rule in rename or () for word in ("--rename", rule)]
+    options += [word for pattern in ignore or () for word in ("--ignore", pattern)]
+    options += ["--accept-renames"] if accept_renames else []
+    options += [word for module in architectures or () for word in ("--architectures", module)]
+    if as_json:
+        console.print_json(found.to_plain() | {"next": inspection.next_commands(found, options)})
+    else:
         inspection.print_inspection(found, publish_options=options)
     if not found.would_load:
         raise typer.Exit(EXIT_FAILED)

@@ -239,6 +239,7 @@ def _header_facts(header: CheckpointHeader) -> dict[str, Any]:
         "examples": len(header.examples),
         "metadata": dict(header.metadata),
         "renaming": header.renaming.to_plain(),
+        "modules": dict(header.modules),
     }
 
 

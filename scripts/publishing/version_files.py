@@ -85,6 +85,8 @@ def reading_record(header: CheckpointHeader) -> dict[str, Any]:
         "form": header.form,
         "weights": header.weights,
         "how": list(header.notes),
+        "from": header.reading.from_key,
+        "ignored": list(header.reading.ignore),
     }
     return {READING_KEY: about | {"renaming": header.renaming.to_plain()}}
 

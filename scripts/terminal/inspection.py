@@ -27,6 +27,7 @@ PARAGRAPH_WIDTH = 60
 _TENSOR_COLUMNS = (Column("TENSOR"), Column("DTYPE", dispensable=1), Column("SHAPE"))
 _RULE_COLUMNS = (Column("RENAME"), Column("NAMES", numeric=True))
 _NAME_COLUMNS = (Column("IN THE FILE"), Column("BECOMES"))
+_MODULE_COLUMNS = (Column("MODULE"), Column("PICKLED AS"))
 _FACT_COLUMNS = (Column("FACT"), Column("VALUE"))
 
 
@@ -42,6 +43,7 @@ def print_inspection(found: Inspection, *, publish_options: Iterable[str] = ()) 
         out.print()
         _print_facts(found.facts)
         print_renaming(found.facts.get("renaming") or {})
+        _print_modules(found.facts.get("modules") or {})
         _print_tensors(found.facts.get("tensors") or {})
 
 
@@ -77,9 +79,29 @@ def print_renaming(renaming: dict[str, Any]) -> None:
     _print_rest(len(names))
 
 
+def _print_modules(modules: dict[str, str]) -> None:
+    """Print the tree of a pickled module: what it was is told by its classes and their settings."""
+    if not modules:
+        return
+    out.print()
+    rows = [(name or ".", what) for name, what in list(modules.items())[:MAX_TENSORS]]
+    for line in table_lines(_MODULE_COLUMNS, rows, width=width_of(out)):
+        out.print(line)
+    _print_rest(len(modules))
+
+
 def _print_rest(count: int) -> None:
     if count > MAX_TENSORS:
         say(Text(f"… and {count - MAX_TENSORS:,} more (all with inspect --json)", style="dim"))
+
+
+def next_commands(found: Inspection, publish_options: Iterable[str] = ()) -> list[str]:
+    """Return what to type next: the publish of what would load, or one for each candidate; nothing where none helps."""
+    if found.kind != "checkpoint":
+        return []
+    if found.would_load:
+        return [_publish_command(found.target, publish_options)]
+    return [candidate["command"] for candidate in found.facts.get("candidates", [])]
 
 
 def _publish_command(target: str, options: Iterable[str]) -> str:

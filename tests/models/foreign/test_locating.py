@@ -48,8 +48,8 @@ def test_of_several_each_is_listed_with_what_to_type() -> None:
     with pytest.raises(CheckpointContentError) as error:
         choose_by_path(FILE, held, None)
     assert error.value.problems == [
-        "generator: 2 tensors, 8 numbers; say --from generator",
-        "the critic: 1 tensors, 5 numbers; say --from 'the critic'",
+        "one of several: generator (2 tensors, 8 numbers): say --from generator",
+        "one of several: the critic (1 tensors, 5 numbers): say --from 'the critic'",
     ]
 
 

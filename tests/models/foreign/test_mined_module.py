@@ -40,11 +40,14 @@ def test_its_state_dict_has_the_names_and_the_order_of_torchs() -> None:
     expected = module.state_dict()
     assert list(mined.state_dict) == list(expected)
     assert all(torch.equal(mined.state_dict[name], expected[name]) for name in expected)
-    assert mined.classes["body.0"] == "torch.nn.modules.linear.Linear"
-    assert mined.attributes == {"width": 8, "activation": "relu"}
-    assert mined.note("model").endswith(
-        "Net(width=8, activation='relu'): its tensors are read, its class is not"
-    )
+    assert mined.tree["body.0"] == "torch.nn.modules.linear.Linear(in_features=4, out_features=8)"
+    assert mined.tree[""].endswith("Net(width=8, activation='relu')")
+    assert mined.note("model").endswith("Net: its tensors are read, its class is not")
+
+
+def test_of_a_convolution_its_sides_are_shown() -> None:
+    shown = mine_module(recorded(nn.Conv2d(3, 4, (3, 5)))).tree[""]
+    assert "in_channels=3, out_channels=4, kernel_size=(3, 5), stride=(1, 1)" in shown
 
 
 def test_modules_are_found_wherever_trainers_put_them() -> None:
@@ -67,4 +70,4 @@ def test_what_is_no_module_stays_as_it_is() -> None:
 def test_a_tree_that_refers_to_itself_ends() -> None:
     record = recorded(nn.Linear(1, 1))
     record.attributes()["_modules"]["again"] = record  # type: ignore[index]
-    assert len(mine_module(record).classes) < 100
+    assert len(mine_module(record).tree) < 100

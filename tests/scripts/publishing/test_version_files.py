@@ -138,3 +138,14 @@ def test_how_a_foreign_file_was_read_is_kept_and_of_our_own_there_is_nothing_to_
     record = reading_record(theirs.header)["reading"]
     assert (record["form"], record["weights"]) == ("bare", "model")
     assert record["renaming"]["rules"] == [{"rule": r"net\.(.*)=\1", "matched": 4}]
+    assert (record["from"], record["ignored"]) == (None, [])
+
+
+def test_where_the_weights_were_and_what_was_left_out_are_kept(made, tmp_path):
+    _, source, _, _ = made
+    held = {"best": dict(source.state_dict), "worst": source.state_dict | {"loss.weight": torch.ones(1)}}
+    torch.save(held, tmp_path / "two.pt")
+    about = {"architecture": "simple_net", "config": source.header.config}
+    theirs = load_checkpoint(tmp_path / "two.pt", from_key="worst", ignore=[r"loss\..*"], **about)
+    record = reading_record(theirs.header)["reading"]
+    assert (record["from"], record["ignored"]) == ("worst", [r"loss\..*"])
