@@ -63,7 +63,7 @@ def _loops(
     rows.write_bytes(pickle.dumps((workload.kind, workload.rows)))
     command = [sys.executable, "-m", "benchmarks.raw_loop", str(workload.checkpoint), str(rows)]
     command += ["--threads", str(threads), "--seconds", str(seconds), *(["--decode"] if decode else [])]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
     running = [
         subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for _ in range(processes)

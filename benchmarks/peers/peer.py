@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
@@ -54,7 +55,7 @@ class PythonPeer:
         binaries = Path(python or command[0]).parent
         self.workload = workload
         environment = {
-            "PYTHONPATH": str(ROOT / "src"),
+            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}",
             "BENCH_ROOT": str(ROOT),
             "BENCH_CHECKPOINT": str(workload.checkpoint),
             "BENCH_KIND": workload.kind,

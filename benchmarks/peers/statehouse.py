@@ -126,4 +126,4 @@ def _environment() -> dict[str, str]:
     import os
 
     # The benchmark's own architecture is found beside this repository's other packages.
-    return {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    return {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}

@@ -9,6 +9,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 sys.path.insert(0, os.environ["BENCH_ROOT"])  # Triton's stub takes no PYTHONPATH
+sys.path.insert(0, f"{os.environ['BENCH_ROOT']}/src")
 
 from benchmarks.peers.apps.network import KIND, load_network, predict, row_of_bytes
 
