@@ -187,7 +187,9 @@ def test_uploads_that_stall_on_every_connection_stop_nobody_else(server: FaultyS
             statuses.add(upload.recv(12))
             upload.close()
     assert load.result.answers.keys() == {(200, "1.0")}
-    assert statuses == {b"HTTP/1.1 408"}
+    # Who still waits for a place when the deadline comes is told 503, and those that had one 408.
+    assert b"HTTP/1.1 408" in statuses
+    assert statuses <= {b"HTTP/1.1 408", b"HTTP/1.1 503"}
     large = b'{"inputs": [1, 2, 3, 4]' + b" " * 500_000 + b"}"
     assert server.client.post("/predictions/moody", content=large).status_code == 200
 
