@@ -29,10 +29,17 @@ if TYPE_CHECKING:
         verify_records,
     )
     from statehouse.models.example import Example
+    from statehouse.models.tasks.kinds import (
+        InputKind,
+        OutputKind,
+        register_input_kind,
+        register_output_kind,
+    )
     from statehouse.models.tasks.registry import (
         CategoricalFeature,
         ImageClassificationTask,
         NumericFeature,
+        SignatureTask,
         TabularTask,
         Task,
         TensorTask,
@@ -63,9 +70,12 @@ __all__ = [
     "Example",
     "ImageClassificationTask",
     "ImageSegmentationTask",
+    "InputKind",
     "NumericFeature",
     "ObjectDetectionTask",
+    "OutputKind",
     "PretrainedReport",
+    "SignatureTask",
     "StateDictReport",
     "TabularTask",
     "Task",
@@ -86,6 +96,8 @@ __all__ = [
     "read_checkpoint_header",
     "read_state_dict",
     "register_architecture",
+    "register_input_kind",
+    "register_output_kind",
     "resume_training",
     "save_checkpoint",
     "strip_prefixes",
@@ -106,6 +118,7 @@ _HOMES = (
     "training.pretrained_report",
     "training.resume",
     "tensors.state_dict",
+    "tasks.kinds",
     "tasks.registry",
     "tensors.tensor_info",
     "tasks.text",

@@ -29,6 +29,7 @@ StatehouseError
 ├── StateDictError                 (.report: every key that does not match)
 └── TaskError
     ├── UnknownTaskError
+    ├── KindRegistrationError
     └── TaskConfigError
 """
 
@@ -149,6 +150,10 @@ class TaskError(StatehouseError):
 
 class UnknownTaskError(TaskError):
     """No task has this name."""
+
+
+class KindRegistrationError(TaskError):
+    """A class cannot be registered as a kind of input or output."""
 
 
 class TaskConfigError(ProblemsError, TaskError):

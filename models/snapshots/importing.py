@@ -24,6 +24,7 @@ from statehouse.models.architecture_import import import_problem
 from statehouse.models.errors import ArchitectureImportError, SnapshotError
 from statehouse.models.lent_names import old_names
 from statehouse.models.snapshots.files import digest_of, is_in, read_folder, units_of
+from statehouse.models.tasks.kinds import forget_kinds
 
 
 class _UncachedLoader(SourceFileLoader):
@@ -105,3 +106,4 @@ def _make_way(units: Collection[str]) -> None:
         if isinstance(finder, _SnapshotFinder) and set(finder.units) <= set(units):
             sys.meta_path.remove(finder)
     forget_architectures(lambda builder: is_in(builder.__module__, units))
+    forget_kinds(lambda kind: is_in(kind.__module__, units))

@@ -9,7 +9,11 @@ from pydantic import Field, model_validator
 
 from statehouse.models.errors import TaskConfigError, UnknownTaskError
 from statehouse.models.plain import suggestion, validate_plain
-from statehouse.models.tasks.config import Label, Meaning, PlainConfig, Positive, TaskConfig, refuse, repeated
+from statehouse.models.tasks.config import Label, Meaning, Positive, TaskConfig, refuse, repeated
+from statehouse.models.tasks.features import CategoricalFeature as CategoricalFeature
+from statehouse.models.tasks.features import Feature
+from statehouse.models.tasks.features import NumericFeature as NumericFeature
+from statehouse.models.tasks.signature import SignatureTask as SignatureTask
 from statehouse.models.tasks.text import EmbeddingTask, TextClassificationTask, TokenClassificationTask
 from statehouse.models.tasks.vision import ImageSegmentationTask, ImageTask, ObjectDetectionTask, Pixels
 
@@ -50,38 +54,6 @@ class ImageClassificationTask(ImageTask):
         if self.resize is not None and self.resize < max(self.height, self.width):
             problems.append(f"resize is {self.resize}; needs at least max(height, width) to cut from")
         return refuse(self, problems)
-
-
-class NumericFeature(PlainConfig):
-    """A number, standardised as `(value - mean) / std`; values outside the bounds are refused."""
-
-    type: Literal["numeric"] = "numeric"
-    name: Label
-    mean: float = 0.0
-    std: Positive = 1.0
-    minimum: float | None = None
-    maximum: float | None = None
-
-    @model_validator(mode="after")
-    def _bounds_are_ordered(self) -> NumericFeature:
-        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
-            return refuse(self, [f"minimum {self.minimum} is above maximum {self.maximum}"])
-        return self
-
-
-class CategoricalFeature(PlainConfig):
-    """One of `categories`, given to the module one-hot in their order."""
-
-    type: Literal["categorical"] = "categorical"
-    name: Label
-    categories: list[Label] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _categories_differ(self) -> CategoricalFeature:
-        return refuse(self, repeated("categories", self.categories))
-
-
-Feature = Annotated[NumericFeature | CategoricalFeature, Field(discriminator="type")]
 
 
 class TabularTask(TaskConfig):
@@ -138,6 +110,7 @@ Task = (
     | TokenClassificationTask
     | ObjectDetectionTask
     | ImageSegmentationTask
+    | SignatureTask
 )
 
 _TASKS: dict[str, type[Task]] = {
@@ -149,6 +122,7 @@ _TASKS: dict[str, type[Task]] = {
     "token_classification": TokenClassificationTask,
     "object_detection": ObjectDetectionTask,
     "image_segmentation": ImageSegmentationTask,
+    "signature": SignatureTask,
 }
 
 
