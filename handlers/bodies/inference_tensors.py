@@ -19,6 +19,7 @@ DATATYPES = {
     **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
 }
 BYTES = "BYTES"
+BFLOAT16 = "BF16"  # NumPy has none: read as float32, which holds all its values
 _DATATYPE_NAMES = {dtype: name for name, dtype in DATATYPES.items()}
 
 
@@ -39,9 +40,9 @@ def read_tensor(
 
     Raises InvalidInputError where datatype, shape and data do not fit each other.
     """
-    if datatype != BYTES and datatype not in DATATYPES:
+    if datatype not in (BYTES, BFLOAT16) and datatype not in DATATYPES:
         raise InvalidInputError(
-            f"datatype {shorten(datatype)} is unknown; expected one of {', '.join(DATATYPES)}, {BYTES}."
+            f"datatype {shorten(datatype)} is unknown; expected one of {', '.join(DATATYPES)}, {BFLOAT16}, {BYTES}."
         )
     if (binary is None) == (data is None):
         raise InvalidInputError(
@@ -98,29 +99,34 @@ def datatype_of(array: NDArray[Any]) -> str:
 def _binary_data(binary: memoryview, datatype: str, shape: tuple[int, ...]) -> NDArray[Any] | list[bytes]:
     if datatype == BYTES:
         return read_bytes_elements(binary, prod(shape))
-    dtype = DATATYPES[datatype]
+    dtype = np.dtype("<u2") if datatype == BFLOAT16 else DATATYPES[datatype]
     if len(binary) != prod(shape) * dtype.itemsize:
         raise InvalidInputError(
             f"{len(binary)} bytes of binary data; expected {prod(shape) * dtype.itemsize} for "
             f"{datatype} of the shape {list(shape)}."
         )
-    return np.frombuffer(binary, dtype).reshape(shape)
+    numbers = np.frombuffer(binary, dtype).reshape(shape)
+    return (numbers.astype("<u4") << 16).view("<f4") if datatype == BFLOAT16 else numbers
 
 
 def _json_data(data: object, datatype: str, shape: tuple[int, ...]) -> NDArray[Any] | list[str]:
     if datatype != BYTES and isinstance(data, list) and data and isinstance(data[0], list):
-        return number_array(data, shape, DATATYPES[datatype])
+        return number_array(data, shape, _held_in(datatype))
     while isinstance(data, list) and data and all(isinstance(part, list) for part in data):
         data = [element for part in data for element in part]
     if not isinstance(data, list) or len(data) != prod(shape):
         found = f"{len(data)} elements" if isinstance(data, list) else type_name(data)
         raise InvalidInputError(f"data is {found}; expected {prod(shape)} for the shape {list(shape)}.")
     if datatype != BYTES:
-        return leaf_array(data, shape, DATATYPES[datatype])
+        return leaf_array(data, shape, _held_in(datatype))
     wrong = next((element for element in data if not isinstance(element, str)), None)
     if wrong is not None:
         raise InvalidInputError(f"{shorten(wrong)} is {type_name(wrong)}; expected text for {BYTES}.")
     return data
+
+
+def _held_in(datatype: str) -> np.dtype[Any]:
+    return DATATYPES["FP32" if datatype == BFLOAT16 else datatype]
 
 
 LENGTH = struct.Struct("<I")
@@ -146,7 +152,7 @@ def read_bytes_elements(binary: memoryview, count: int) -> list[bytes]:
     return elements
 
 
-def write_bytes_elements(texts: Iterable[str]) -> bytes:
-    """The texts as UTF-8, each preceded by its length."""
-    encoded = [text.encode() for text in texts]
+def write_bytes_elements(elements: Iterable[str | bytes]) -> bytes:
+    """The elements, texts as UTF-8, each preceded by its length."""
+    encoded = [element.encode() if isinstance(element, str) else element for element in elements]
     return b"".join(LENGTH.pack(len(element)) + element for element in encoded)

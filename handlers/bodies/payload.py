@@ -51,6 +51,10 @@ class RowReader(Protocol):
     """Length of one row sent as raw numbers; None where the task reads none."""
     reads_text: ClassVar[bool]
     """Whether a row is a text: then a body may be the text itself."""
+    parts_by_name: ClassVar[bool]
+    """Whether the parts of a form are inputs by their names, one of them alone too."""
+    media_types: tuple[str, ...]
+    """Of bodies that are read beside those that every task reads."""
 
     @property
     def row_limit(self) -> int:
@@ -89,7 +93,7 @@ def decode(request: Request, reader: RowReader) -> Decoded:
             f"Content-Encoding {shorten(request.content_encoding)} is not read here; send the body as it is."
         )
     if request.multipart_type:
-        request = _taken_apart(request)
+        request = _taken_apart(request, reader)
     if request.parts is not None and request.form != "predictions":
         raise UnsupportedMediaError(f"A body of several parts is not read at {request.form}; expected JSON.")
     if request.form == "v2":
@@ -110,9 +114,9 @@ def decode(request: Request, reader: RowReader) -> Decoded:
     return Decoded(reader.row_from_body(request.body, content_type)[np.newaxis], "one")
 
 
-def _taken_apart(request: Request) -> Request:
+def _taken_apart(request: Request, reader: RowReader) -> Request:
     parts = read_parts(request.body, request.multipart_type)
-    if len(parts) > 1:
+    if len(parts) > 1 or (parts and reader.parts_by_name):
         return replace(request, body=b"", content_type="", parts=parts)
     only = next(iter(parts.values()), Part(b""))
     return replace(request, body=only.body, content_type=only.content_type)
@@ -149,6 +153,8 @@ def _content_type(request: Request, reader: RowReader) -> str:
     if not declared or says_nothing:
         return guess_content_type(request.body, reader.raw_row_bytes)
     if declared == RAW_TYPE or declared in IMAGE_TYPES or (reader.reads_text and declared == TEXT_TYPE):
+        return declared
+    if declared in reader.media_types:
         return declared
     raise UnsupportedMediaError(
         f"Content-Type {shorten(declared)} is not read here; expected application/json, "

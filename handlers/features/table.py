@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from statehouse.handlers.bodies.numbers import shorten, type_name
 from statehouse.handlers.errors import InvalidInputError
+from statehouse.models.tasks.input_kinds import FeaturesInput
 from statehouse.models.tasks.registry import CategoricalFeature, NumericFeature, TabularTask
 
 NUMBER_TYPES = {int, float}
@@ -25,7 +26,7 @@ class FeatureTable:
     a large mean would be lost in float32.
     """
 
-    def __init__(self, task: TabularTask) -> None:
+    def __init__(self, task: TabularTask | FeaturesInput) -> None:
         self.features = {feature.name: feature for feature in task.features}
         self.width = task.width
         starts = np.cumsum([0, *(_width(feature) for feature in task.features)]).tolist()

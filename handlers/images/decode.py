@@ -29,6 +29,7 @@ from statehouse.handlers.errors import (
     UnsupportedMediaError,
 )
 from statehouse.handlers.request import Body
+from statehouse.models.tasks.input_kinds import ImageInput
 from statehouse.models.tasks.registry import ImageClassificationTask
 from statehouse.models.tasks.vision import ImageTask
 
@@ -67,7 +68,7 @@ class PixelBudget:
 
 
 def decode_image(
-    body: Body | memoryview, task: ImageClassificationTask, budget: PixelBudget
+    body: Body | memoryview, task: ImageClassificationTask | ImageInput, budget: PixelBudget
 ) -> NDArray[np.uint8]:
     """The image as the task wants it, (channels, height, width); raises as `decode_pixels` does."""
     decoded = decode_pixels(body, task, task.mode, budget)
@@ -78,7 +79,7 @@ def decode_image(
 
 
 def decode_pixels(
-    body: Body | memoryview, task: ImageTask, mode: str, budget: PixelBudget
+    body: Body | memoryview, task: ImageTask | ImageInput, mode: str, budget: PixelBudget
 ) -> Image.Image | NDArray[np.uint8]:
     """The image in its own size and in `mode`; an array (height, width, 3) where that was quicker.
 
@@ -181,7 +182,7 @@ def _convert(image: Image.Image, mode: str, max_value: int) -> Image.Image:
     return image.convert("L" if mode == "greyscale" else "RGB")
 
 
-def _fit(image: Image.Image, task: ImageClassificationTask) -> Image.Image:
+def _fit(image: Image.Image, task: ImageClassificationTask | ImageInput) -> Image.Image:
     """Resize, then cut out the centre, where the task has a `resize`; else resize to the final size."""
     resampling = RESAMPLING[task.interpolation]
     if task.resize is None:
@@ -201,7 +202,7 @@ def resize_shortest(
     return image.resize((width, height), resampling)
 
 
-def make_png(seed: int, task: ImageClassificationTask) -> bytes:
+def make_png(seed: int, task: ImageClassificationTask | ImageInput) -> bytes:
     """Random pixels of the task's final size as a PNG, always the same for the same seed."""
     shape: Sequence[int] = (task.height, task.width) if task.channels == 1 else (task.height, task.width, 3)
     return write_png(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8))

@@ -111,7 +111,8 @@ class Answering(TaskContract[TaskT]):
             raise result
         if isinstance(decoded.answer, str):
             return encode_answers(decoded.answer, self._answers(result, answered))
-        return write_inference_response(decoded.answer, result.own(), name=self.name, version=self.version)
+        outputs = self.inference_outputs(result.own())
+        return write_inference_response(decoded.answer, outputs, name=self.name, version=self.version)
 
     def _answers(self, share: Share, answered: dict[int, list[Any]]) -> list[Any]:
         """The answers to one request's rows; those of its whole batch are made at once."""

@@ -97,13 +97,15 @@ def _shares(outputs: Outputs, counts: Sequence[int]) -> list[Share | RequestErro
 
 
 def _is_finite(array: NDArray[Any]) -> bool:
+    if array.dtype.kind == "O":  # one array per row, where rows differ in size
+        return all(_is_finite(row) for row in array if isinstance(row, np.ndarray))
     return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _non_finite(outputs: Outputs) -> RequestError | None:
     for name, array in outputs.items():
         if not _is_finite(array):
-            rows = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+            rows = [row for row, values in enumerate(array) if not _is_finite(np.asarray(values))]
             return NonFiniteOutputError(
                 f"Output {name!r} is NaN or infinite in {len(rows)} of {len(array)} rows. Look for extreme "
                 "values in the input; if there are none, the checkpoint is at fault.",

@@ -1,5 +1,6 @@
 """Answers as the Open Inference Protocol wants them: JSON, or JSON followed by the tensors' bytes."""
 
+import base64
 from typing import Any
 
 import orjson
@@ -47,7 +48,12 @@ def _describe(name: str, array: NDArray[Any], tail: list[bytes] | None) -> dict[
     entry: dict[str, Any] = {"name": name, "datatype": datatype, "shape": list(array.shape)}
     if tail is None:
         flat = array.ravel()
-        return {**entry, "data": flat.tolist() if datatype == BYTES else flat}
+        return {**entry, "data": [_as_text(each) for each in flat] if datatype == BYTES else flat}
     binary = write_bytes_elements(array.ravel()) if datatype == BYTES else array.tobytes()
     tail.append(binary)
     return {**entry, "parameters": {"binary_data_size": len(binary)}}
+
+
+def _as_text(element: str | bytes) -> str:
+    """Bytes as base64: JSON has none."""
+    return element if isinstance(element, str) else base64.b64encode(element).decode()

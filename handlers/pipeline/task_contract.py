@@ -33,12 +33,15 @@ class TaskContract(ABC, Generic[TaskT]):
 
     task_class: ClassVar[type[Any]]
     task: TaskT
+    module: torch.nn.Module
     device: torch.device
     dtype: torch.dtype
     row_shape: tuple[int, ...]
     row_dtype: np.dtype[Any]
     raw_row_bytes: int | None = None
     reads_text: ClassVar[bool] = False
+    parts_by_name: ClassVar[bool] = False
+    media_types: tuple[str, ...] = ()
     input_axes: ClassVar[Mapping[int, str]] = {0: "batch"}
     output_axes: ClassVar[Mapping[int, str]] = {0: "batch"}
     quick: QuickNumbers | None = None
@@ -89,6 +92,10 @@ class TaskContract(ABC, Generic[TaskT]):
         """What one call of the module is given of `inputs`, rows of one size."""
         return inputs
 
+    def call_module(self, inputs: Any) -> Any:  # noqa: ANN401 - as `preprocess` gives it
+        """What the module returns for rows of one size."""
+        return self.module(self.module_input(inputs))
+
     @abstractmethod
     def postprocess(self, outputs: Any) -> Outputs:  # noqa: ANN401 - what `inference` gave
         """The module's output to answers, as the Open Inference Protocol names them."""
@@ -96,6 +103,10 @@ class TaskContract(ABC, Generic[TaskT]):
     @abstractmethod
     def row_answers(self, outputs: Outputs) -> list[Any]:
         """One JSON object per row."""
+
+    def inference_outputs(self, outputs: Outputs) -> Outputs:
+        """One request's outputs as the Open Inference Protocol has them, an array each."""
+        return outputs
 
     @abstractmethod
     def make_example(self, seed: int = 0) -> Request:

@@ -165,11 +165,9 @@ def describe_version(
 def _macs_per_row(handler: Handler, golden: Golden) -> int | None:
     """Return what the first row of a golden example makes the module compute, of all examples the most."""
     requests = [Request(example.body, example.content_type) for example in golden.examples[:MOST_COUNTED]]
-    inputs = [
-        handler.module_input(handler.preprocess(decode(each, handler).rows[:1].copy())) for each in requests
-    ]
+    inputs = [handler.preprocess(decode(each, handler).rows[:1].copy()) for each in requests]
     try:
-        return max(count_macs(partial(handler.module, each)) for each in inputs)
+        return max(count_macs(partial(handler.call_module, each)) for each in inputs)
     except Exception:  # noqa: BLE001 - a module of anybody's may not bear that its operators are watched
         return None
 
