@@ -165,13 +165,32 @@ def _file(facts: dict[str, Any]) -> list[str]:
 def _task_facts(task: str | None, config: dict[str, Any]) -> list[tuple[str, list[str | None]]]:
     features, labels = config.get("features") or [], config.get("labels")
     target = ("target_mean", "target_std") if labels else ()  # of a regression only
-    rest = _filled(_named(config, but=("features", "labels", "kind", *target)))
+    signature = ("inputs", "outputs") if task == "signature" else ()
+    rest = _filled(_named(config, but=("features", "labels", "kind", *target, *signature)))
     lines = [line.plain for line in table_lines(_FACT_COLUMNS, _features(features), width=None, headed=False)]
     return [
         ("task", [", ".join(filter(None, (task, config.get("kind")))), *rest]),
+        ("inputs", _kinds(config.get("inputs"))),
+        ("outputs", _kinds(config.get("outputs"))),
         (f"features ({len(features)})", [*lines]),
         ("labels", [_shown(labels).strip("[]")] if labels else []),
     ]
+
+
+def _kinds(named: object) -> list[str | None]:
+    """Return a signature's inputs or outputs, a line each; nothing of other tasks, whose outputs are a word."""
+    if not isinstance(named, dict):
+        return []
+    return [
+        ", ".join([f"{name}: {config['kind']}", *_named(_short(config), but=("kind",))])
+        for name, config in named.items()
+    ]
+
+
+def _short(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a kind's config with the names of its features alone."""
+    features = config.get("features")
+    return config | {"features": [each["name"] for each in features]} if features else config
 
 
 def _features(features: list[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -71,6 +71,10 @@ def _own_form(manifest: VersionManifest) -> Json:
         }
     if manifest.task == "tabular":
         return {"multipart/form-data": {"schema": _row(manifest)}}
+    if manifest.task == "signature":
+        row: Json = dict(manifest.input_schema)
+        form = row | {"properties": {name: _part(each) for name, each in row["properties"].items()}}
+        return {"multipart/form-data": {"schema": form}}
     if manifest.task in TEXT_TASKS:
         schema: Json = dict(manifest.input_schema)
         texts = [form for form in schema.get("anyOf", [schema]) if form["type"] == "string"]
@@ -80,6 +84,13 @@ def _own_form(manifest: VersionManifest) -> Json:
     kind = {"FP32": "float32", "INT64": "int64"}.get(tensor.datatype, tensor.datatype)
     told = f"{count} numbers, {kind}, little-endian, one after another."
     return {RAW_TYPE: {"schema": {"description": told}}}
+
+
+def _part(schema: Json) -> Json:
+    """A part of a form: an image's own bytes, where JSON has base64 in an object."""
+    return (
+        {"type": "string", "contentMediaType": "image/*"} if "b64" in schema.get("properties", {}) else schema
+    )
 
 
 def _tensors(tensors: list[TensorMetadata]) -> Json:
