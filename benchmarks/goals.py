@@ -24,7 +24,14 @@ class Goal:
         return f"{'≥' if self.figure == THROUGHPUT else '≤'} {self.bound:g}"
 
 
-_AT_64 = {"torchserve": 10.0, "litserve": 10.0, "bentoml": 10.0, "fastapi": 3.5, "triton": 1.2}
+# Requests per second at so many connections.
+_THROUGHPUT = {
+    "torchserve": {64: 20.0},
+    "litserve": {64: 20.0},
+    "bentoml": {64: 10.0},
+    "fastapi": {1: 1.1, 64: 3.5},
+    "triton": {1: 1.5, 8: 1.4, 64: 2.0},
+}
 
 
 def goals_for(comparison: Comparison) -> list[Goal]:
@@ -33,10 +40,9 @@ def goals_for(comparison: Comparison) -> list[Goal]:
         return []
     count, peer = comparison.connections, comparison.peer
     goals = []
-    if count == 64 and peer in _AT_64 and (comparison.form == "json" or peer == "triton"):
-        goals.append(Goal(THROUGHPUT, _AT_64[peer]))
+    if comparison.form == "json" or peer == "triton":
+        goals += [Goal(THROUGHPUT, bound) for at, bound in _THROUGHPUT.get(peer, {}).items() if at == count]
     if peer == "triton":
-        goals += [Goal(THROUGHPUT, 1.0)] if count == 8 else []
-        goals += [Goal(P50, 1.0)] if count == 1 else []
-        goals += [Goal(P99, 1.0)] if count in (1, 8, 64) else []
+        goals.append(Goal(P50, 1.0))
+        goals += [Goal(P99, 1.2)] if count in (8, 64) else []
     return goals

@@ -32,10 +32,10 @@ def test_a_ratio_is_the_median_of_the_rounds_and_not_the_ratio_of_medians() -> N
 @pytest.mark.parametrize(
     ("peer", "form", "connections", "expected"),
     [
-        ("triton", "json", 64, [Goal(THROUGHPUT, 1.2), Goal(P99, 1.0)]),
-        ("triton", "binary", 8, [Goal(THROUGHPUT, 1.0), Goal(P99, 1.0)]),
-        ("triton", "json", 1, [Goal(P50, 1.0), Goal(P99, 1.0)]),
-        ("triton", "json", 16, []),
+        ("triton", "json", 64, [Goal(THROUGHPUT, 2.0), Goal(P50, 1.0), Goal(P99, 1.2)]),
+        ("triton", "binary", 8, [Goal(THROUGHPUT, 1.4), Goal(P50, 1.0), Goal(P99, 1.2)]),
+        ("triton", "json", 1, [Goal(THROUGHPUT, 1.5), Goal(P50, 1.0)]),
+        ("triton", "json", 16, [Goal(P50, 1.0)]),
         ("fastapi", "json", 64, [Goal(THROUGHPUT, 3.5)]),
         ("fastapi", "binary", 64, []),
         ("bentoml", "json", 8, []),
@@ -58,9 +58,9 @@ def test_the_table_tells_what_was_missed_failed_and_not_measured() -> None:
     console = Console(file=output, width=150, color_system=None)
     print_comparisons("title", [fallen], {"bentoml": "not installed in .venv-bench: bentoml"}, console)
     text = output.getvalue()
-    assert "1.19 ✗ ≥ 1.2" in text
+    assert "1.19 ✗ ≥ 2" in text
     assert "1.00 ✓ ≤ 1" in text
-    assert "1 of 2 goals met" in text
+    assert "2 of 3 goals met" in text
     assert "Triton failed 7 requests" in text
     assert "BentoML was not measured: not installed in .venv-bench: bentoml" in text
 
