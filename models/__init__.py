@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         register_input_kind,
         register_output_kind,
     )
+    from statehouse.models.tasks.preparation import features_from_sklearn, image_from_torchvision
     from statehouse.models.tasks.registry import (
         CategoricalFeature,
         ImageClassificationTask,
@@ -86,7 +87,9 @@ __all__ = [
     "TrainingState",
     "build_model",
     "describe_as",
+    "features_from_sklearn",
     "get_architecture",
+    "image_from_torchvision",
     "import_architectures",
     "list_architectures",
     "load_checkpoint",
@@ -119,6 +122,7 @@ _HOMES = (
     "training.resume",
     "tensors.state_dict",
     "tasks.kinds",
+    "tasks.preparation",
     "tasks.registry",
     "tensors.tensor_info",
     "tasks.text",

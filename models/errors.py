@@ -30,6 +30,7 @@ StatehouseError
 └── TaskError
     ├── UnknownTaskError
     ├── KindRegistrationError
+    ├── PreparationError           (also a ProblemsError)
     └── TaskConfigError
 """
 
@@ -154,6 +155,10 @@ class UnknownTaskError(TaskError):
 
 class KindRegistrationError(TaskError):
     """A class cannot be registered as a kind of input or output."""
+
+
+class PreparationError(ProblemsError, TaskError):
+    """Preprocessing of another library does what a task's config cannot say."""
 
 
 class TaskConfigError(ProblemsError, TaskError):
