@@ -5,8 +5,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from statehouse.handlers.bodies.openai_embeddings import read_embeddings_request
+from statehouse.handlers.bodies.payload import Decoded, check_row_count
 from statehouse.handlers.bodies.schema import array_schema, object_schema
 from statehouse.handlers.pipeline.batch import Outputs
+from statehouse.handlers.request import Request
+from statehouse.handlers.text.encoder import PADDING
 from statehouse.handlers.text.modules import EmbeddingModule
 from statehouse.handlers.text_rows import TextHandler
 from statehouse.models.tasks.text import EmbeddingTask
@@ -28,6 +32,13 @@ class EmbeddingHandler(TextHandler[EmbeddingTask]):
     def row_answers(self, outputs: Outputs) -> list[Any]:
         """`{"embedding": […]}` per text."""
         return [{"embedding": vector} for vector in outputs["embedding"]]
+
+    def embedded_rows(self, request: Request) -> Decoded:
+        """The rows of a request in OpenAI's form, and how many tokens they have."""
+        asked = read_embeddings_request(request, name=self.name, version=self.version)
+        check_row_count(len(asked.texts), self)
+        rows = self.rows_from_values(asked.texts)
+        return Decoded(rows, asked._replace(token_count=int(np.count_nonzero(rows != PADDING))))
 
     def output_schema(self) -> dict[str, Any]:
         """A list of as many numbers as the module gives."""

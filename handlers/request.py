@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal, Protocol
 
-Form = Literal["predictions", "v1", "v2"]
+Form = Literal["predictions", "v1", "v2", "openai"]
 Body = bytes | bytearray
 JSON_TYPE = "application/json"
 UNCOUNTED_HEADER = "x-statehouse-uncounted"  # the front lets only the supervisor say it

@@ -6,6 +6,7 @@
 | predictions | `{"instances": [row, …]}`; of texts also `{"inputs": [text, …]}` | `{"predictions": [answer, …]}` |
 | v1 | `{"instances": [row, …]}` | `{"predictions": [answer, …]}` |
 | v2 | Open Inference Protocol | Open Inference Protocol |
+| openai | `{"model", "input": text or texts}`, of embeddings | OpenAI's |
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +30,7 @@ from statehouse.handlers.bodies.json_body import parse_json
 from statehouse.handlers.bodies.multipart import read_parts
 from statehouse.handlers.bodies.numbers import shorten, type_name
 from statehouse.handlers.bodies.open_inference import InferenceRequest, read_inference_request
+from statehouse.handlers.bodies.openai_embeddings import EmbeddingsRequest
 from statehouse.handlers.errors import (
     EmptyBodyError,
     InvalidInputError,
@@ -78,30 +80,24 @@ class RowReader(Protocol):
     def rows_from_tensors(self, tensors: Mapping[str, InputTensor]) -> Rows:
         """The rows of an Open Inference Protocol request."""
 
+    def embedded_rows(self, request: Request) -> "Decoded":
+        """The rows of a request in OpenAI's form, where the task gives embeddings of texts."""
+
 
 class Decoded(NamedTuple):
     """A request's rows, and how it wants to be answered."""
 
     rows: Rows
-    answer: Literal["one", "many"] | InferenceRequest
+    answer: Literal["one", "many"] | InferenceRequest | EmbeddingsRequest
 
 
 def decode(request: Request, reader: RowReader) -> Decoded:
     """The rows of `request`; raises the RequestError that its client is told."""
-    if request.content_encoding not in ("", "identity"):
-        raise UnsupportedMediaError(
-            f"Content-Encoding {shorten(request.content_encoding)} is not read here; send the body as it is."
-        )
-    if request.multipart_type:
-        request = _taken_apart(request, reader)
-    if request.parts is not None and request.form != "predictions":
-        raise UnsupportedMediaError(f"A body of several parts is not read at {request.form}; expected JSON.")
+    request = _readable(request, reader)
     if request.form == "v2":
-        asked = read_inference_request(request)
-        _check_row_count(
-            max((tensor.shape[0] for tensor in asked.tensors.values() if tensor.shape), default=1), reader
-        )
-        return Decoded(reader.rows_from_tensors(asked.tensors), asked)
+        return _decode_tensors(request, reader)
+    if request.form == "openai":
+        return reader.embedded_rows(request)
     if request.parts is not None:
         return Decoded(reader.row_from_parts(request.parts)[np.newaxis], "one")
     if not request.body:
@@ -112,6 +108,27 @@ def decode(request: Request, reader: RowReader) -> Decoded:
     if content_type == JSON_TYPE:
         return _decode_json(request, reader)
     return Decoded(reader.row_from_body(request.body, content_type)[np.newaxis], "one")
+
+
+def _readable(request: Request, reader: RowReader) -> Request:
+    """The request with its parts, if any, apart; raises UnsupportedMediaError where its form does not go with that."""
+    if request.content_encoding not in ("", "identity"):
+        raise UnsupportedMediaError(
+            f"Content-Encoding {shorten(request.content_encoding)} is not read here; send the body as it is."
+        )
+    if request.multipart_type:
+        request = _taken_apart(request, reader)
+    if request.parts is not None and request.form != "predictions":
+        raise UnsupportedMediaError(f"A body of several parts is not read at {request.form}; expected JSON.")
+    return request
+
+
+def _decode_tensors(request: Request, reader: RowReader) -> Decoded:
+    asked = read_inference_request(request)
+    check_row_count(
+        max((tensor.shape[0] for tensor in asked.tensors.values() if tensor.shape), default=1), reader
+    )
+    return Decoded(reader.rows_from_tensors(asked.tensors), asked)
 
 
 def _taken_apart(request: Request, reader: RowReader) -> Request:
@@ -179,11 +196,12 @@ def _decode_json(request: Request, reader: RowReader) -> Decoded:
     [instances] = document.values()
     if not isinstance(instances, list):
         raise MalformedRequestError(f"'instances' is {type_name(instances)}; expected a list of rows.")
-    _check_row_count(len(instances), reader)
+    check_row_count(len(instances), reader)
     return Decoded(reader.rows_from_values(instances), "many")
 
 
-def _check_row_count(count: int, reader: RowReader) -> None:
+def check_row_count(count: int, reader: RowReader) -> None:
+    """Raise InvalidInputError without rows, TooLargeError with too many for one request."""
     if count == 0:
         raise InvalidInputError("The request has no rows; expected at least one.")
     if count > reader.row_limit:

@@ -64,6 +64,8 @@ class QuickNumbers:
         body = request.body
         if not body or request.content_encoding or request.multipart_type or request.parts is not None:
             return None
+        if request.form == "openai":
+            return None
         if request.form == "v2":
             if request.inference_header_length:
                 return self._decode_binary(request)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from statehouse.handlers.bodies.openai_embeddings import EmbeddingsRequest, write_embeddings
 from statehouse.handlers.bodies.payload import Decoded, decode, encode_answers
 from statehouse.handlers.errors import ModuleMismatchError, NonFiniteRowsError, RequestError
 from statehouse.handlers.pipeline.batch import Share, describe_fault, run_batch
@@ -111,6 +112,8 @@ class Answering(TaskContract[TaskT]):
             raise result
         if isinstance(decoded.answer, str):
             return encode_answers(decoded.answer, self._answers(result, answered))
+        if isinstance(decoded.answer, EmbeddingsRequest):
+            return write_embeddings(decoded.answer, result.own()["embedding"], name=self.name)
         outputs = self.inference_outputs(result.own())
         return write_inference_response(decoded.answer, outputs, name=self.name, version=self.version)
 

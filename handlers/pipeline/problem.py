@@ -11,7 +11,7 @@ NOBODY = Request(b"")
 
 
 def problem_response(error: RequestError, request: Request = NOBODY) -> Response:
-    """What was wrong, what was expected, what to do; under v2 also as the protocol's own `error` member."""
+    """What was wrong, what was expected, what to do; under v2 and OpenAI's form also as an `error` member."""
     document = {
         "type": PROBLEM_TYPE_PREFIX + error.slug,
         "title": error.title,
@@ -23,5 +23,7 @@ def problem_response(error: RequestError, request: Request = NOBODY) -> Response
         document["request_id"] = request.request_id
     if request.form == "v2":
         document["error"] = f"{error.title}: {error.detail}"
+    elif request.form == "openai":
+        document["error"] = {"message": error.detail, "type": error.slug, "param": None, "code": error.slug}
     headers = {PROBLEM_HEADER: error.slug, **error.headers}
     return Response(error.status, orjson.dumps(document), PROBLEM_TYPE, headers, problem=error.slug)

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from statehouse.handlers.bodies.inference_tensors import InputTensor
-from statehouse.handlers.bodies.payload import Rows, collect_rows
+from statehouse.handlers.bodies.payload import Decoded, Rows, collect_rows
 from statehouse.handlers.bodies.quick_numbers import QuickNumbers
-from statehouse.handlers.errors import ModuleMismatchError, UnsupportedMediaError
+from statehouse.handlers.errors import InvalidInputError, ModuleMismatchError, UnsupportedMediaError
 from statehouse.handlers.pipeline.batch import Outputs
 from statehouse.handlers.request import Body, Part, Request
 from statehouse.models.tasks.config import TaskConfig
@@ -80,6 +80,13 @@ class TaskContract(ABC, Generic[TaskT]):
     @abstractmethod
     def rows_from_tensors(self, tensors: Mapping[str, InputTensor]) -> Rows:
         """The rows of an Open Inference Protocol request."""
+
+    def embedded_rows(self, request: Request) -> Decoded:
+        """The rows of a request in OpenAI's form; raises InvalidInputError where the task gives no embeddings."""
+        raise InvalidInputError(
+            f"This model's task is {self.task.task}; /openai/… is for embeddings of texts alone. "  # type: ignore[attr-defined]
+            "Ask it at /predictions/NAME."
+        )
 
     def refuse_rows(self, rows: Rows) -> None:
         """Raise RequestError for rows of a request that were read, and that the module cannot take."""

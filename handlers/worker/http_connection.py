@@ -32,7 +32,12 @@ _NOT_VALID = "The request is not valid HTTP/1.1"
 _VALID = "Send a well-formed request line, headers and body."
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_FORMS: dict[bytes, Form] = {b"/predictions": "predictions", b"/v1": "v1", b"/v2": "v2"}
+_FORMS: dict[bytes, Form] = {
+    b"/predictions": "predictions",
+    b"/v1": "v1",
+    b"/v2": "v2",
+    b"/openai": "openai",
+}
 _TYPE, _LENGTH, _ENCODING = b"content-type", b"content-length", b"content-encoding"
 _INFERENCE_LENGTH = b"inference-header-content-length"
 _ARRIVAL, _UNCOUNTED, _TIMING, _GIVEN_ID, _TRACEPARENT = (
@@ -169,7 +174,9 @@ class HttpConnection:
             return
         form = _FORMS.get(self._url)
         if form is None or self._parser.get_method() not in (b"POST", b"PUT"):
-            self.refuse(BadHttpError("A worker's door takes POST /predictions, /v1 and /v2 from the front."))
+            self.refuse(
+                BadHttpError("A worker's door takes POST /predictions, /v1, /v2 and /openai from the front.")
+            )
             return
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self.request = self._read(form, body)

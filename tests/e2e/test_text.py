@@ -147,6 +147,29 @@ def test_the_protocol_s_own_form_answers_the_same(server: Late) -> None:
     assert np.abs(embeddings - expected_embeddings()[:2]).max() < 1e-4
 
 
+def test_openai_s_own_client_asks_for_embeddings(server: Late) -> None:
+    import openai
+
+    expected = expected_embeddings()
+    with openai.OpenAI(base_url=f"{server.announced['front']}/openai/minilm/v1", api_key="none") as client:
+        answer = client.embeddings.create(model="minilm", input=TEXTS)  # which it asks for as base64
+        assert np.abs(np.array([each.embedding for each in answer.data]) - expected).max() < 1e-4
+        assert [each.index for each in answer.data] == [0, 1, 2, 3]
+        assert answer.usage.prompt_tokens == answer.usage.total_tokens > 256
+        one = client.embeddings.create(model="minilm/1.0", input=TEXTS[0], encoding_format="float")
+        assert np.abs(np.array(one.data[0].embedding) - expected[0]).max() < 1e-4
+        with pytest.raises(openai.UnprocessableEntityError, match="expected 'minilm', as in the path"):
+            client.embeddings.create(model="text-embedding-3-small", input="a text")
+        with pytest.raises(openai.UnprocessableEntityError, match="vectors have 384"):
+            client.embeddings.create(model="minilm", input="a text", dimensions=64)
+    named = f"{server.announced['front']}/openai/minilm/1.0/v1"
+    with openai.OpenAI(base_url=named, api_key="none") as client:
+        assert client.embeddings.create(model="minilm", input="a text").model == "minilm"
+    nobody = f"{server.announced['front']}/openai/nobody/v1"
+    with openai.OpenAI(base_url=nobody, api_key="none") as client, pytest.raises(openai.NotFoundError):
+        client.embeddings.create(model="nobody", input="a text")
+
+
 def test_a_bad_text_is_told_by_its_number(server: Late) -> None:
     answer = server.client.post("/predictions/minilm", json={"inputs": ["a text", "", 3]})
     assert answer.status_code == 422

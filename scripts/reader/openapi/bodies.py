@@ -63,6 +63,38 @@ def inference_response(manifest: VersionManifest) -> Json:
     return {JSON_TYPE: {"schema": {"type": "object", "properties": properties, "required": required}}}
 
 
+def embeddings_request(manifest: VersionManifest) -> Json:
+    """OpenAI's: a text, or several."""
+    text = {"type": "string", "minLength": 1}
+    properties = {
+        "model": {"enum": [manifest.name, f"{manifest.name}/{manifest.version}"]},
+        "input": {"oneOf": [text, {"type": "array", "items": text, "minItems": 1}]},
+        "encoding_format": {"enum": ["float", "base64"]},
+        "dimensions": {"type": "integer"},
+        "user": {"type": "string"},
+    }
+    return {JSON_TYPE: {"schema": _object(properties) | {"required": ["model", "input"]}}}
+
+
+def embeddings_response(manifest: VersionManifest) -> Json:
+    """OpenAI's: a vector per text."""
+    schema: Json = dict(manifest.output_schema)
+    vector = schema["properties"]["embedding"]
+    one = {
+        "object": {"const": "embedding"},
+        "index": {"type": "integer", "minimum": 0},
+        "embedding": {"oneOf": [vector, {"type": "string", "contentEncoding": "base64"}]},
+    }
+    count = {"type": "integer", "minimum": 0}
+    answer = {
+        "object": {"const": "list"},
+        "data": {"type": "array", "items": _object(one)},
+        "model": {"const": manifest.name},
+        "usage": _object({"prompt_tokens": count, "total_tokens": count}),
+    }
+    return {JSON_TYPE: {"schema": _object(answer)}}
+
+
 def _own_form(manifest: VersionManifest) -> Json:
     if manifest.task in IMAGE_TASKS:
         image = {"type": "string", "contentMediaType": "image/*"}

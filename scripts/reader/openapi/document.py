@@ -7,6 +7,8 @@ from typing import Any
 
 from statehouse import __version__
 from statehouse.scripts.reader.openapi.bodies import (
+    embeddings_request,
+    embeddings_response,
     inference_request,
     inference_response,
     kserve_request,
@@ -93,6 +95,11 @@ def _paths(manifest: VersionManifest, *, by_default: bool) -> Json:
     if by_default:  # KServe's first protocol knows no versions
         described[f"/v1/models/{name}:predict"] = (
             "predict_v1", kserve_request(manifest), kserve_response(manifest)
+        )  # fmt: skip
+    if manifest.task == "embedding":
+        where = f"/openai/{name}" if by_default else f"/openai/{name}/{version}"
+        described[f"{where}/v1/embeddings"] = (
+            "embeddings", embeddings_request(manifest), embeddings_response(manifest)
         )  # fmt: skip
     which = "" if by_default else f"-{version}"
     return {

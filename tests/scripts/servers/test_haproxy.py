@@ -224,6 +224,8 @@ def post(running: RunningFront) -> Post:
         ("/v1/models/digits:predict", "digits/1.0", "/v1"),
         ("/v2/models/digits/infer", "digits/1.0", "/v2"),
         ("/v2/models/digits/versions/2.0/infer", "digits/2.0", "/v2"),
+        ("/openai/digits/v1/embeddings", "digits/1.0", "/openai"),
+        ("/openai/digits/2.0/v1/embeddings", "digits/2.0", "/openai"),
     ],
 )
 def test_every_form_of_url_reaches_its_door(post: Post, path: str, door: str, form: str) -> None:
