@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from playwright.sync_api import expect
+from tests.e2e.browser import PATIENCE_MS, chromium, watched_page
 from tests.e2e.server import Server
 from tests.handlers.test_signature import make, photo
 
@@ -154,3 +157,23 @@ def test_the_page_of_an_image_is_a_picture(server: Server, checkpoints: dict[str
     answer = httpx.post(f"{server.announced['front']}/predictions/redraw", content=photo(3, (16, 16))[0])
     png = base64.b64decode(answer.json()["redrawn"]["b64"])
     assert Image.open(io.BytesIO(png)).size == (16, 16)
+
+
+def test_the_console_s_form_is_a_row_that_is_answered(server: Server) -> None:
+    with chromium() as browser, watched_page(browser, viewport={"width": 1280, "height": 900}) as watched:
+        page = watched.visit(f"{server.announced['front']}/console")
+        form = page.locator("#try-it")
+        form.get_by_role("combobox").first.select_option("skin")
+        box = form.get_by_role("textbox")
+        expect(box).to_have_value(
+            re.compile("patient"), timeout=PATIENCE_MS
+        )  # the form is made anew for what is chosen
+        row = json.loads(box.input_value())["inputs"]
+        assert row["patient"] == {"age": 0, "smokes": "no"}
+        form.get_by_role("button", name="Random").click()
+        form.get_by_role("button", name="Send").click()
+        page.locator("#try-answer .status").wait_for(timeout=PATIENCE_MS)
+        answer = page.locator("#try-answer")
+        assert "200" in answer.locator(".status").inner_text()
+        assert '"risk"' in (answer.text_content() or "")
+        assert watched.complaints == []

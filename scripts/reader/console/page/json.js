@@ -3,11 +3,12 @@
 import { element } from "./element.js";
 
 export function makeJson({ input_schema: schema }, changed) {
-  const shape = shapeOf(schema);
+  const isArray = ["array", "number", "integer"].includes(schema.type); // else a row of several inputs
+  const shape = isArray ? shapeOf(schema) : null;
   const problem = element("p", { class: "reason", role: "alert", hidden: true });
   const box = element("textarea", { rows: 12, spellcheck: "false", "aria-label": "The request's body, JSON" });
   const fill = (number) => () => {
-    box.value = JSON.stringify({ inputs: filled(shape, number) }).replaceAll(",", ", "); // so that lines break there
+    box.value = JSON.stringify({ inputs: filled(schema, number) }).replaceAll(",", ", "); // so that lines break there
     check();
     changed();
   };
@@ -25,7 +26,7 @@ export function makeJson({ input_schema: schema }, changed) {
   return {
     node: element("div", { class: "json" },
       element("p", { class: "actions" },
-        element("span", { class: "quiet" }, shape ? `One row is ${shape.join(" × ") || "one number"} ${whole ? "whole numbers" : "numbers"}.` : "One row, as its schema says."),
+        element("span", { class: "quiet" }, shape ? `One row is ${shape.join(" × ") || "one number"} ${whole ? "whole numbers" : "numbers"}.` : "One row, as its schema says; an image is a single pixel."),
         element("button", { type: "button", class: "plain", onclick: fill(() => 0) }, "Zeros"),
         element("button", { type: "button", class: "plain", onclick: fill(whole ? bit : number) }, "Random")),
       box, problem),
@@ -54,6 +55,17 @@ function shapeOf(schema) {
   return schema.type === "array" ? [schema.minItems ?? 1, ...shapeOf(schema.items)] : [];
 }
 
-function filled([size, ...inner], number) {
-  return size === undefined ? number() : Array.from({ length: size }, () => filled(inner, number));
+const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNoaGgAAAMEAYFL09IQAAAAAElFTkSuQmCC"; // a PNG
+
+/** A row that the schema allows, each number as `number` makes it, within its bounds. */
+function filled(schema, number) {
+  const { type, enum: choices, anyOf, minItems, minimum = -Infinity, maximum = Infinity } = schema;
+  if (anyOf) return filled(anyOf[0], number);
+  if (choices) return choices[0];
+  if (type === "array") return Array.from({ length: minItems ?? 1 }, () => filled(schema.items, number));
+  if (type === "object") return Object.fromEntries((schema.required ?? []).map((name) => [name, filled(schema.properties[name], number)]));
+  if (type === "string") return schema.contentEncoding === "base64" ? PIXEL : "a text";
+  if (type === "boolean") return Boolean(Math.round(number()));
+  if (type === "number" || type === "integer") return Math.min(maximum, Math.max(minimum, type === "integer" ? Math.round(number()) : number()));
+  return null; // any JSON: only who sends it knows
 }
