@@ -11,27 +11,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from statehouse.handlers.base import CheckpointHandler
-from statehouse.handlers.bodies.inference_tensors import InputTensor, datatype_of, unexpected_names
-from statehouse.handlers.bodies.numbers import shorten, type_name
-from statehouse.handlers.bodies.payload import Rows, collect_rows
+from statehouse.handlers.bodies.inference_tensors import InputTensor, datatype_of
+from statehouse.handlers.bodies.numbers import shorten
+from statehouse.handlers.bodies.payload import Rows
 from statehouse.handlers.bodies.schema import object_schema
 from statehouse.handlers.errors import (
-    InvalidInputError,
     ModuleMismatchError,
     OptimizationError,
     RequestError,
     UnsupportedMediaError,
 )
-from statehouse.handlers.kinds.batches import BoundedReading, Given, in_order, stacked
-from statehouse.handlers.kinds.contract import NamedInput
-from statehouse.handlers.kinds.grouping import Row, RowGroup, grouped
+from statehouse.handlers.images.decode import PixelBudget
+from statehouse.handlers.kinds.batches import Given, in_order, stacked
+from statehouse.handlers.kinds.grouping import RowGroup, grouped
 from statehouse.handlers.kinds.inputs import named_input
 from statehouse.handlers.kinds.outputs import named_output, taken
+from statehouse.handlers.kinds.rows import RowReader
 from statehouse.handlers.pipeline.batch import Outputs
 from statehouse.handlers.request import JSON_TYPE, Body, Part, Request
 from statehouse.handlers.worker.settings import Optimization
 from statehouse.models.tasks.input_kinds import TensorInput
-from statehouse.models.tasks.kinds import Arrays
 from statehouse.models.tasks.signature import SignatureTask
 
 MAX_ROWS = 1000
@@ -52,7 +51,19 @@ class SignatureHandler(CheckpointHandler[SignatureTask]):
         self.fillings = {
             name: filling for each in self.inputs.values() for name, filling in each.fillings.items()
         }
+        self.reader = RowReader(self.inputs)
         self._require_arguments()
+        self._require_defaults()
+
+    def _require_defaults(self) -> None:
+        for name, each in self.inputs.items():
+            if each.config.is_optional:
+                try:
+                    each.from_json(each.config.default, PixelBudget())
+                except RequestError as error:
+                    raise ModuleMismatchError(
+                        f"the default of input {name!r} is refused: {error.detail}"
+                    ) from error
 
     def _require_arguments(self) -> None:
         parameters = inspect.signature(self.module.forward).parameters
@@ -88,108 +99,29 @@ class SignatureHandler(CheckpointHandler[SignatureTask]):
 
     def row_from_value(self, value: object) -> Rows:
         """One row from an object, input to value."""
-        if not isinstance(value, dict):
-            raise InvalidInputError(
-                f"The row is {type_name(value)}; expected an object with the inputs {', '.join(self.inputs)}."
-            )
-        return self._row({name: ("json", given) for name, given in value.items()})
+        return self.reader.of_value(value, PixelBudget())
 
     def rows_from_values(self, values: Sequence[object]) -> Rows:
-        """Several rows, which together may take MAX_DECODED_BYTES."""
-        return collect_rows(values, BoundedReading(self.row_from_value))
+        """Several rows."""
+        return self.reader.of_values(values)
 
     def row_from_body(self, body: Body, content_type: str) -> Rows:
         """One row from the bytes of its only input."""
-        required = [name for name, each in self.inputs.items() if not each.config.is_optional]
-        wanted = required or list(self.inputs)
+        wanted = self.reader.required or list(self.inputs)
         if len(wanted) != 1:
             raise UnsupportedMediaError(
                 f"A body of {shorten(content_type)} does not say which input it is; expected a form with one part per "
                 f"input ({', '.join(self.inputs)}), or application/json."
             )
-        return self._row({wanted[0]: ("bytes", Part(body, content_type))})
+        return self.row_from_parts({wanted[0]: Part(body, content_type)})
 
     def row_from_parts(self, parts: Mapping[str, Part]) -> Rows:
         """One row from a form, one part per input."""
-        return self._row({name: ("bytes", part) for name, part in parts.items()})
+        return self.reader.of_parts(parts)
 
     def rows_from_tensors(self, tensors: Mapping[str, InputTensor]) -> Rows:
         """The rows of one tensor per input; of features one per feature."""
-        count = self._require_tensors(tensors)
-        given = [
-            {
-                name: ("elements", {suffix: tensors[name + suffix].data[row] for suffix in each.tensors()})
-                for name, each in self.inputs.items()
-                if all(name + suffix in tensors for suffix in each.tensors())
-            }
-            for row in range(count)
-        ]
-        return collect_rows(given, BoundedReading(self._row))
-
-    def _require_tensors(self, tensors: Mapping[str, InputTensor]) -> int:
-        """How many rows they have; raises InvalidInputError that names each which is missing, unknown or different."""
-        declared = {each["name"]: each for each in self.tensor_inputs()}
-        optional = {
-            name + suffix
-            for name, each in self.inputs.items()
-            if each.config.is_optional and not any(name + suffix in tensors for suffix in each.tensors())
-            for suffix in each.tensors()
-        }
-        problems = [
-            problem
-            for problem in unexpected_names(tensors, list(declared))
-            if not any(problem == f"input {name!r} is missing." for name in optional)
-        ]
-        known = [tensor for name, tensor in tensors.items() if name in declared]
-        count = known[0].shape[0] if known and known[0].shape else 0
-        for tensor in known:
-            wanted = declared[tensor.name]
-            shape = tensor.shape[1:] if wanted["datatype"] != "BYTES" or tensor.shape != (count, 1) else ()
-            fits = len(shape) == len(wanted["shape"]) - 1 and tensor.shape[:1] == (count,)
-            if not fits or (tensor.datatype == "BYTES") != (wanted["datatype"] == "BYTES"):
-                problems.append(
-                    f"input {tensor.name!r} is {tensor.datatype} of {list(tensor.shape)}; expected "
-                    f"{wanted['datatype']} of {[count, *wanted['shape'][1:]]}, as many rows as the first input."
-                )
-        if problems:
-            raise InvalidInputError(" ".join(problems), errors=[{"detail": problem} for problem in problems])
-        return count
-
-    def _row(self, given: Mapping[str, tuple[str, Any]]) -> Rows:
-        """One row of what was given by input; raises InvalidInputError that names everything that is wrong."""
-        arrays: dict[str, NDArray[Any]] = {}
-        dimensions: dict[str, dict[str, int]] = {}
-        missing = [name for name, each in self.inputs.items() if not each.config.is_optional]
-        problems = unexpected_names(given, [name for name in self.inputs if name in given or name in missing])
-        first: RequestError | None = None
-        for name, each in self.inputs.items():
-            if name not in given and name in missing:
-                continue
-            how, value = given.get(name, ("json", each.config.default))
-            try:
-                read = _read(each, how, value)
-            except RequestError as error:
-                first = first or error
-                problems.append(f"input {name!r}: {error.detail}")
-                continue
-            arrays |= read
-            for dimension, size in each.dimensions(read).items():
-                dimensions.setdefault(dimension, {})[name] = size
-        problems += [
-            f"{dimension!r} is {' and '.join(f'{size} in {name!r}' for name, size in sizes.items())}; "
-            "expected one size."
-            for dimension, sizes in dimensions.items()
-            if len(set(sizes.values())) > 1
-        ]
-        if problems:
-            if first is not None and len(problems) == 1:  # its kind of problem is its own: an image too large
-                raise type(first)(problems[0]) from first
-            raise InvalidInputError(" ".join(problems), errors=[{"detail": problem} for problem in problems])
-        row = np.empty((), dtype=object)
-        row[()] = Row(
-            arrays, {dimension: next(iter(sizes.values())) for dimension, sizes in dimensions.items()}
-        )
-        return row
+        return self.reader.of_tensors(tensors, self.tensor_inputs())
 
     # Rows to answers.
 
@@ -244,7 +176,7 @@ class SignatureHandler(CheckpointHandler[SignatureTask]):
         return {
             key[len(name) :]: array
             for key, array in outputs.items()
-            if key == name or (key.startswith(f"{name}.") and key not in self.outputs)
+            if key == name or key.startswith(f"{name}.")
         }
 
     def optimized(self, optimizations: Sequence[Optimization]) -> torch.nn.Module:
@@ -264,8 +196,7 @@ class SignatureHandler(CheckpointHandler[SignatureTask]):
     def input_schema(self) -> dict[str, Any]:
         """An object with every input; those with a default may be left out."""
         schema = object_schema({name: each.schema() for name, each in self.inputs.items()})
-        required = [name for name, each in self.inputs.items() if not each.config.is_optional]
-        return schema | {"required": required}
+        return schema | {"required": self.reader.required}
 
     def output_schema(self) -> dict[str, Any]:
         """An object with every output."""
@@ -300,9 +231,3 @@ class SignatureHandler(CheckpointHandler[SignatureTask]):
                 }
             )
         return told
-
-
-def _read(each: NamedInput, how: str, value: Any) -> Arrays:  # noqa: ANN401 - as `how` says
-    if how == "bytes":
-        return each.from_bytes(value.body, value.content_type)
-    return each.from_elements(value) if how == "elements" else each.from_json(value)

@@ -1,7 +1,7 @@
 """Tensors of the Open Inference Protocol: datatypes, data as JSON or bytes, and what a model requires."""
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -74,9 +74,13 @@ def require_inputs(tensors: Mapping[str, InputTensor], declared: Sequence[dict[s
     return [tensors[each["name"]].data for each in declared]
 
 
-def unexpected_names(given: Iterable[str], declared: Sequence[str]) -> list[str]:
-    """One sentence per input that is missing, and per input that this model does not have."""
-    problems = [f"input {name!r} is missing." for name in declared if name not in set(given)]
+def unexpected_names(
+    given: Iterable[str], declared: Sequence[str], *, optional: Container[str] = ()
+) -> list[str]:
+    """One sentence per input that is missing, but for `optional` ones, and per input that this model does not have."""
+    problems = [
+        f"input {name!r} is missing." for name in declared if name not in set(given) and name not in optional
+    ]
     problems += [
         f"input {shorten(name)} is unknown; this model has {', '.join(declared)}."
         for name in given

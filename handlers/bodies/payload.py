@@ -175,8 +175,12 @@ def _content_type(request: Request, reader: RowReader) -> str:
         return declared
     raise UnsupportedMediaError(
         f"Content-Type {shorten(declared)} is not read here; expected application/json, "
-        f"{TEXT_TYPE if reader.reads_text else RAW_TYPE} or {', '.join(IMAGE_TYPES)}."
+        f"{', '.join(sorted(reader.media_types)) or _usual_types(reader)}."
     )
+
+
+def _usual_types(reader: RowReader) -> str:
+    return f"{TEXT_TYPE if reader.reads_text else RAW_TYPE} or {', '.join(IMAGE_TYPES)}"
 
 
 def _decode_json(request: Request, reader: RowReader) -> Decoded:

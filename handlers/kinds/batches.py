@@ -1,6 +1,6 @@
-"""Rows of a signature on their way in and out: bounded while they are read, in the batch's order when answered."""
+"""What a module returned for groups of rows, in the batch's order again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from statehouse.handlers.bodies.payload import Rows
-from statehouse.handlers.errors import MalformedRequestError, TooLargeError
+from statehouse.handlers.errors import MalformedRequestError
 from statehouse.handlers.kinds.grouping import RowGroup
-from statehouse.handlers.pipeline.task_contract import MAX_DECODED_BYTES
 
 
 @dataclass(frozen=True)
@@ -21,23 +19,6 @@ class Given:
 
     group: RowGroup
     tensors: Mapping[str, Tensor]
-
-
-class BoundedReading:
-    """Reads rows until they take more than MAX_DECODED_BYTES together."""
-
-    def __init__(self, read: Callable[[Any], Rows]) -> None:
-        self._read, self._bytes = read, 0
-
-    def __call__(self, value: Any) -> Rows:  # noqa: ANN401
-        """Read one row; raises TooLargeError where it is one too many."""
-        row: Rows = self._read(value)
-        self._bytes += row[()].nbytes
-        if self._bytes > MAX_DECODED_BYTES:
-            raise TooLargeError(
-                f"The rows take more than {MAX_DECODED_BYTES:,} bytes in memory; send fewer in a request."
-            )
-        return row
 
 
 def in_order(parts: Sequence[tuple[RowGroup, Tensor]], shape: Sequence[Any]) -> Tensor | list[Tensor]:

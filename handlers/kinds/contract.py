@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from statehouse.handlers.bodies.json_body import decode_text, parse_json
+from statehouse.handlers.errors import ModuleMismatchError
+from statehouse.handlers.images.decode import PixelBudget
 from statehouse.handlers.request import JSON_TYPE, Body
-from statehouse.models.tasks.kinds import Arrays, InputConfig
+from statehouse.models.tasks.kinds import Arrays, InputConfig, OutputConfig, own_fields
 
 Json = dict[str, Any]
+KindT = TypeVar("KindT")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,6 @@ class NamedInput:
     fillings: Mapping[str, Filling] = {}
     """Of the arguments whose rows may differ in size and yet go together."""
     media_types: tuple[str, ...] = ()
-    sizes: Mapping[str, int] = {}
 
     def __init__(self, name: str, config: InputConfig) -> None:
         self.name, self.config = name, config
@@ -38,20 +40,22 @@ class NamedInput:
         """The arguments of `forward` that it gives."""
         return (self.name,)
 
-    def from_json(self, value: object) -> Arrays:
-        """Arrays of a JSON value; raises RequestError."""
+    # What reads raises RequestError. `budget` is what all images of the request may have of pixels.
+
+    def from_json(self, value: object, budget: PixelBudget) -> Arrays:
+        """Arrays of a JSON value."""
         raise NotImplementedError
 
-    def from_bytes(self, body: Body, content_type: str) -> Arrays:
-        """Arrays of a part or a body of its own; raises RequestError."""
+    def from_bytes(self, body: Body, content_type: str, budget: PixelBudget) -> Arrays:
+        """Arrays of a part or a body of its own."""
         if content_type == JSON_TYPE or not content_type:
-            return self.from_json(parse_json(body))
-        return self.from_json(decode_text(body))
+            return self.from_json(parse_json(body), budget)
+        return self.from_json(decode_text(body), budget)
 
-    def from_elements(self, elements: Mapping[str, Any]) -> Arrays:
-        """Arrays of one row of its tensors, by what follows the input's name in theirs; raises RequestError."""
+    def from_elements(self, elements: Mapping[str, Any], budget: PixelBudget) -> Arrays:
+        """Arrays of one row of its tensors, by what follows the input's name in theirs."""
         [element] = elements.values()
-        return self.from_json(element)
+        return self.from_json(element, budget)
 
     def tensors(self) -> dict[str, tuple[str, list[int]]]:
         """Datatype and row's shape of each of its tensors, by what follows the input's name in theirs."""
@@ -72,3 +76,13 @@ class NamedInput:
     def dimensions(self, arrays: Arrays) -> dict[str, int]:
         """The sizes of its named free dimensions in a row."""
         return {}
+
+
+def made(what: str, kind: type[KindT], config: InputConfig | OutputConfig) -> KindT:
+    """Make somebody's own kind for `what`, "input 'x'"; raises ModuleMismatchError with whatever that raises."""
+    try:
+        return kind(**own_fields(config))
+    except Exception as error:
+        raise ModuleMismatchError(
+            f"{what}: {kind.__qualname__} raised {type(error).__name__}: {error}"
+        ) from error

@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from statehouse.handlers.bodies.json_body import decode_text
 from statehouse.handlers.features.forms import feature_schema, feature_tensors, made_row
 from statehouse.handlers.features.table import FeatureTable
+from statehouse.handlers.images.decode import PixelBudget
 from statehouse.handlers.kinds.contract import Json, NamedInput
 from statehouse.models.tasks.input_kinds import FeaturesInput
 from statehouse.models.tasks.kinds import Arrays
 
 
 class NamedFeatures(NamedInput):
-    """Arrays are columns: numbers as they were sent, categories one-hot; standardising happens per batch."""
+    """Arrays are columns in float64: numbers standardised, categories one-hot."""
 
     config: FeaturesInput
 
@@ -22,23 +21,17 @@ class NamedFeatures(NamedInput):
         super().__init__(name, config)
         self.table = FeatureTable(config)
 
-    def from_json(self, value: object) -> Arrays:
+    def from_json(self, value: object, budget: PixelBudget) -> Arrays:
         """From an object, feature to value."""
-        return {self.name: self.table.read(value)}
+        return {self.name: self.table.standardise(self.table.read(value))}
 
-    def from_elements(self, elements: Mapping[str, Any]) -> Arrays:
+    def from_elements(self, elements: Mapping[str, Any], budget: PixelBudget) -> Arrays:
         """From one tensor per feature."""
-        return self.from_json({suffix[1:]: _plain(element) for suffix, element in elements.items()})
+        return self.from_json({suffix[1:]: _plain(element) for suffix, element in elements.items()}, budget)
 
     def tensors(self) -> dict[str, tuple[str, list[int]]]:
         """One per feature: `patient.age`."""
         return {f".{each['name']}": (each["datatype"], []) for each in feature_tensors(self.table.features)}
-
-    def prepare(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Standardised."""
-        columns = batch[self.name]
-        standardised = self.table.standardise(columns.cpu().numpy())
-        return batch | {self.name: torch.from_numpy(standardised).to(columns.device)}
 
     def schema(self) -> Json:
         """An object with every feature."""

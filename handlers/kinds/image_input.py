@@ -26,20 +26,22 @@ class NamedImage(NamedInput):
         self.mean = torch.tensor(config.mean or [0.0] * config.channels).reshape(-1, 1, 1)
         self.std = torch.tensor(config.std or [1.0] * config.channels).reshape(-1, 1, 1)
 
-    def from_json(self, value: object) -> Arrays:
+    def from_json(self, value: object, budget: PixelBudget) -> Arrays:
         """From `{"b64": …}`."""
-        return self._decoded(decode_base64(value))
+        return self._decoded(decode_base64(value), budget)
 
-    def from_bytes(self, body: Body, content_type: str) -> Arrays:
+    def from_bytes(self, body: Body, content_type: str, budget: PixelBudget) -> Arrays:
         """From the image's own bytes, whatever type they were declared to be."""
-        return super().from_bytes(body, content_type) if content_type == JSON_TYPE else self._decoded(body)
+        if content_type == JSON_TYPE:
+            return super().from_bytes(body, content_type, budget)
+        return self._decoded(body, budget)
 
-    def from_elements(self, elements: Mapping[str, Any]) -> Arrays:
+    def from_elements(self, elements: Mapping[str, Any], budget: PixelBudget) -> Arrays:
         """From an element: bytes, or base64 where it is JSON."""
-        return self._decoded(image_bytes(elements[""]))
+        return self._decoded(image_bytes(elements[""]), budget)
 
-    def _decoded(self, body: Body | memoryview) -> Arrays:
-        return {self.name: decode_image(body, self.config, PixelBudget())}
+    def _decoded(self, body: Body | memoryview, budget: PixelBudget) -> Arrays:
+        return {self.name: decode_image(body, self.config, budget)}
 
     def prepare(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Scaled to 0..1 and standardised, each channel by itself."""

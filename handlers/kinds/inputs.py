@@ -1,5 +1,6 @@
 """A named input by its config: of the built-in kinds, and of those that people register."""
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,13 +11,14 @@ from numpy.typing import NDArray
 from statehouse.handlers.bodies.json_body import parse_json
 from statehouse.handlers.bodies.numbers import shorten
 from statehouse.handlers.errors import InvalidInputError, ModuleMismatchError, RequestError
-from statehouse.handlers.kinds.contract import Json, NamedInput
+from statehouse.handlers.images.decode import PixelBudget
+from statehouse.handlers.kinds.contract import Json, NamedInput, made
 from statehouse.handlers.kinds.features_input import NamedFeatures
 from statehouse.handlers.kinds.image_input import NamedImage
 from statehouse.handlers.kinds.tensor_input import NamedTensor
 from statehouse.handlers.kinds.text_input import NamedText
 from statehouse.handlers.request import JSON_TYPE, Body
-from statehouse.models.tasks.kinds import Arrays, InputConfig, InputKind, own_fields, registered_inputs
+from statehouse.models.tasks.kinds import Arrays, InputConfig, InputKind, registered_inputs
 
 _BUILT_IN: dict[str, type[NamedInput]] = {
     "features": NamedFeatures,
@@ -31,12 +33,7 @@ class RegisteredInput(NamedInput):
 
     def __init__(self, name: str, config: InputConfig, kind: type[InputKind]) -> None:
         super().__init__(name, config)
-        try:
-            self.kind = kind(**own_fields(config))
-        except Exception as error:
-            raise ModuleMismatchError(
-                f"input {name!r}: {kind.__qualname__} raised {type(error).__name__}: {error}"
-            ) from error
+        self.kind = made(f"input {name!r}", kind, config)
         self.media_types = tuple(self.kind.media_types)
         self._arguments = tuple(self._decoded(self.kind.example(np.random.default_rng(0))))
 
@@ -45,13 +42,18 @@ class RegisteredInput(NamedInput):
         """As the kind's own example gives them."""
         return self._arguments
 
-    def from_json(self, value: object) -> Arrays:
+    def from_json(self, value: object, budget: PixelBudget) -> Arrays:
         """What the kind makes of it."""
         return self._decoded(value)
 
-    def from_bytes(self, body: Body, content_type: str) -> Arrays:
+    def from_bytes(self, body: Body, content_type: str, budget: PixelBudget) -> Arrays:
         """JSON as such; anything else as bytes."""
         return self._decoded(parse_json(body) if content_type == JSON_TYPE else bytes(body))
+
+    def from_elements(self, elements: Mapping[str, Any], budget: PixelBudget) -> Arrays:
+        """Bytes, which JSON has as base64; numbers as an array."""
+        element = elements[""]
+        return self._decoded(_decoded_base64(element) if isinstance(element, str) else element)
 
     def tensors(self) -> dict[str, tuple[str, list[int]]]:
         """One, as the kind says."""
@@ -89,6 +91,15 @@ class RegisteredInput(NamedInput):
                 f"{name}.decode returned {shorten(wrong[0])}; expected an array of numbers, or a dict of such"
             )
         return {argument or self.name: array for argument, array in arrays.items()}
+
+
+def _decoded_base64(element: str) -> bytes:
+    try:
+        return base64.b64decode(element, validate=True)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"{shorten(element)} is no standard base64, as JSON has bytes: {error}."
+        ) from error
 
 
 def named_input(name: str, config: InputConfig) -> NamedInput:

@@ -1,5 +1,6 @@
 """A named output at work: what the module gives for some rows to arrays and answers, by the kind of its config."""
 
+import base64
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from statehouse.handlers.bodies.numbers import shorten
 from statehouse.handlers.bodies.schema import array_schema, object_schema
-from statehouse.handlers.errors import ModuleMismatchError
+from statehouse.handlers.errors import ModuleMismatchError, NonFiniteOutputError
+from statehouse.handlers.kinds.contract import Json, made
 from statehouse.handlers.pipeline.labels import (
     class_answers,
     class_outputs,
@@ -22,7 +24,7 @@ from statehouse.handlers.pipeline.labels import (
     multi_label_schema,
 )
 from statehouse.handlers.pipeline.task_contract import TaskContract
-from statehouse.models.tasks.kinds import OutputConfig, OutputKind, own_fields, registered_outputs
+from statehouse.models.tasks.kinds import OutputConfig, OutputKind, registered_outputs
 from statehouse.models.tasks.output_kinds import (
     EmbeddingOutput,
     ImageOutput,
@@ -31,7 +33,6 @@ from statehouse.models.tasks.output_kinds import (
     ValueOutput,
 )
 
-Json = dict[str, Any]
 Arrays = Mapping[str, NDArray[Any]]
 """By what follows the output's name in those of its tensors; the first axis counts the rows."""
 IMAGE_CHANNELS = (1, 3)
@@ -73,12 +74,7 @@ class NumbersOutput(NamedOutput):
 
     def arrays(self, values: Tensor | list[Tensor]) -> Arrays:
         """The numbers as they are; one array per row where their sizes differ."""
-        if isinstance(values, Tensor):
-            return {"": TaskContract.to_array(values)}
-        rows = np.empty(len(values), dtype=object)
-        for place, each in enumerate(values):
-            rows[place] = TaskContract.to_array(each)
-        return {"": rows}
+        return {"": _numbers(values)}
 
     def answers(self, arrays: Arrays) -> list[Any]:
         """Nested lists of each row."""
@@ -194,8 +190,6 @@ class Picture(NamedOutput):
 
     def answers(self, arrays: Arrays) -> list[Any]:
         """`{"b64": …}` per row."""
-        import base64
-
         return [{"b64": base64.b64encode(file).decode()} for file in arrays[""]]
 
     def schema(self, arrays: Arrays) -> Json:
@@ -210,8 +204,13 @@ class Picture(NamedOutput):
             raise ModuleMismatchError(
                 f"output {self.name!r}: the module gives {list(values.shape)} per row; expected (1 or 3, height, width)"
             )
+        if not bool(torch.isfinite(picture).all()):
+            raise NonFiniteOutputError(
+                f"Output {self.name!r} has pixels that are NaN or infinite. Look for extreme values in the input; if "
+                "there are none, the checkpoint is at fault."
+            )
         span = self.config.maximum - self.config.minimum
-        scaled = ((picture.float() - self.config.minimum) / span * 255).nan_to_num().round().clamp(0, 255)
+        scaled = ((picture.float() - self.config.minimum) / span * 255).round().clamp(0, 255)
         pixels = scaled.byte().cpu().numpy().transpose(1, 2, 0)
         file = io.BytesIO()
         Image.fromarray(pixels[..., 0] if len(picture) == 1 else pixels).save(file, "PNG", compress_level=1)
@@ -223,18 +222,11 @@ class RegisteredOutput(NamedOutput):
 
     def __init__(self, name: str, config: OutputConfig, kind: type[OutputKind]) -> None:
         super().__init__(name, config)
-        try:
-            self.kind = kind(**own_fields(config))
-        except Exception as error:
-            raise ModuleMismatchError(
-                f"output {name!r}: {kind.__qualname__} raised {type(error).__name__}: {error}"
-            ) from error
+        self.kind = made(f"output {name!r}", kind, config)
 
     def arrays(self, values: Tensor | list[Tensor]) -> Arrays:
         """The rows' own numbers; as tensors of the Open Inference Protocol too."""
-        if isinstance(values, Tensor):
-            return {"": TaskContract.to_array(values)}
-        return NumbersOutput.arrays(self, values)  # type: ignore[arg-type]
+        return {"": _numbers(values)}
 
     def answers(self, arrays: Arrays) -> list[Any]:
         """As the kind makes each."""
@@ -245,17 +237,28 @@ class RegisteredOutput(NamedOutput):
         return self.kind.schema()
 
 
+def _numbers(values: Tensor | list[Tensor]) -> NDArray[Any]:
+    if isinstance(values, Tensor):
+        return TaskContract.to_array(values)
+    rows = np.empty(len(values), dtype=object)
+    for place, each in enumerate(values):
+        rows[place] = TaskContract.to_array(each)
+    return rows
+
+
+_BUILT_IN: dict[str, type[NamedOutput]] = {
+    "tensor": NumbersOutput,
+    "labels": ScoredLabels,
+    "value": Values,
+    "embedding": Vector,
+    "image": Picture,
+}
+
+
 def named_output(name: str, config: OutputConfig) -> NamedOutput:
     """The output `name` at work."""
-    built_in: dict[str, type[NamedOutput]] = {
-        "tensor": NumbersOutput,
-        "labels": ScoredLabels,
-        "value": Values,
-        "embedding": Vector,
-        "image": Picture,
-    }
-    if config.kind in built_in:
-        return built_in[config.kind](name, config)
+    if config.kind in _BUILT_IN:
+        return _BUILT_IN[config.kind](name, config)
     return RegisteredOutput(name, config, registered_outputs()[config.kind][1])
 
 

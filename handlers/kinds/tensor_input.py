@@ -15,6 +15,7 @@ from statehouse.handlers.bodies.json_body import parse_json
 from statehouse.handlers.bodies.numbers import number_array, require_finite, shape_of
 from statehouse.handlers.bodies.schema import array_schema
 from statehouse.handlers.errors import InvalidInputError, UnsupportedMediaError, WrongShapeError
+from statehouse.handlers.images.decode import PixelBudget
 from statehouse.handlers.kinds.contract import Filling, Json, NamedInput
 from statehouse.handlers.request import JSON_TYPE, Body
 from statehouse.models.tasks.input_kinds import TensorInput
@@ -47,7 +48,7 @@ class NamedTensor(NamedInput):
         pad = self.config.pad
         return (self.name, *filter(None, (pad.mask, pad.length) if pad else ()))
 
-    def from_json(self, value: object) -> Arrays:
+    def from_json(self, value: object, budget: PixelBudget) -> Arrays:
         """From nested lists of the declared shape."""
         shape = self._fitting(_nested_shape(value))
         array = number_array(value, shape, self.dtype)
@@ -55,12 +56,12 @@ class NamedTensor(NamedInput):
             _refuse_lost(value, array)
         return self._checked(array)
 
-    def from_bytes(self, body: Body, content_type: str) -> Arrays:
+    def from_bytes(self, body: Body, content_type: str, budget: PixelBudget) -> Arrays:
         """From JSON, from an .npy file, or from raw little-endian numbers."""
         if bytes(body[:6]) == NPY_MAGIC:
             return self._of_array(_read_npy(body))
         if content_type == JSON_TYPE or (not content_type and bytes(body[:64]).lstrip()[:1] == b"["):
-            return self.from_json(parse_json(body))
+            return self.from_json(parse_json(body), budget)
         if content_type not in ("", RAW_TYPE):
             raise UnsupportedMediaError(
                 f"{content_type} is not read for the input {self.name!r}; expected application/json, {RAW_TYPE} or "
@@ -68,7 +69,7 @@ class NamedTensor(NamedInput):
             )
         return self._of_array(self._read_raw(body))
 
-    def from_elements(self, elements: Mapping[str, Any]) -> Arrays:
+    def from_elements(self, elements: Mapping[str, Any], budget: PixelBudget) -> Arrays:
         """From a row of its tensor, which has its datatype."""
         return self._of_array(elements[""])
 
@@ -134,17 +135,17 @@ class NamedTensor(NamedInput):
         return shape
 
     def _of_array(self, array: NDArray[Any]) -> Arrays:
+        """An array as its own dtype: fractions are rounded, as those of JSON are, and whole numbers have to stay."""
         self._fitting(array.shape)
-        if array.dtype != self.dtype:
-            with np.errstate(all="ignore"):
-                cast = array.astype(self.dtype)
-                same = array.dtype.kind in "biuf" and np.array_equal(
-                    cast.astype(array.dtype), array, equal_nan=True
+        with np.errstate(all="ignore"):
+            cast = require_finite(array).astype(self.dtype)
+            rounds = array.dtype.kind == self.dtype.kind == "f"
+            if not rounds and not np.array_equal(cast.astype(array.dtype), array):
+                raise InvalidInputError(
+                    f"Some of its {array.dtype.name} numbers are none of {self.config.dtype}; send them as "
+                    f"{self.config.dtype}, or others."
                 )
-            if not same:
-                raise InvalidInputError(f"{array.dtype.name} numbers that {self.config.dtype} cannot hold.")
-            array = cast
-        return self._checked(require_finite(array))
+        return self._checked(require_finite(cast))
 
     def _checked(self, array: NDArray[Any]) -> Arrays:
         if self._is_bounded and array.size:

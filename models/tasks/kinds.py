@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
-from pydantic import JsonValue, create_model
+from pydantic import JsonValue
 
 from statehouse.models.errors import KindRegistrationError
 from statehouse.models.tasks.config import PlainConfig
@@ -52,7 +51,7 @@ class InputKind(ABC):
     def tensor(self) -> tuple[str, list[int]]:
         """Return datatype and shape of a row as a tensor of the Open Inference Protocol; -1 is a free dimension.
 
-        Of `BYTES` without a shape `decode` gets the element's bytes.
+        Of `BYTES` without a shape `decode` gets the element's bytes, which JSON has as base64.
         """
         return "BYTES", []
 
@@ -100,7 +99,6 @@ class OutputConfig(PlainConfig):
     source: str | None = None
 
 
-ConfigT = TypeVar("ConfigT", bound=PlainConfig)
 InputT = TypeVar("InputT", bound=type[InputKind])
 OutputT = TypeVar("OutputT", bound=type[OutputKind])
 _INPUTS: dict[str, tuple[type[InputConfig], type[InputKind]]] = {}
@@ -111,12 +109,15 @@ def register_input_kind(name: str) -> Callable[[InputT], InputT]:
     """Register the decorated InputKind under `name`, as `register_architecture` does a module.
 
     Raises:
-        KindRegistrationError: the name is taken, or an argument of `__init__` is not annotated.
+        KindRegistrationError: the name is taken, or no config can be derived from `__init__`.
     """
 
     def register(kind: InputT) -> InputT:
         _refuse_name(name, kind, _INPUTS.get(name), BUILT_IN_INPUTS)
-        _INPUTS[name] = (_config(name, kind, InputConfig), kind)
+        # Late: it imports torch, which whoever registers a kind has imported.
+        from statehouse.models.derived_config import derive_kind_config
+
+        _INPUTS[name] = (derive_kind_config(name, kind, InputConfig), kind)
         return kind
 
     return register
@@ -127,7 +128,10 @@ def register_output_kind(name: str) -> Callable[[OutputT], OutputT]:
 
     def register(kind: OutputT) -> OutputT:
         _refuse_name(name, kind, _OUTPUTS.get(name), BUILT_IN_OUTPUTS)
-        _OUTPUTS[name] = (_config(name, kind, OutputConfig), kind)
+        # Late: it imports torch, which whoever registers a kind has imported.
+        from statehouse.models.derived_config import derive_kind_config
+
+        _OUTPUTS[name] = (derive_kind_config(name, kind, OutputConfig), kind)
         return kind
 
     return register
@@ -167,21 +171,3 @@ def _refuse_name(name: str, kind: type, known: tuple[Any, type] | None, built_in
     first, second = (f"{cls.__module__}.{cls.__qualname__}" for cls in (known[1], kind))
     if first != second:  # the same class again is a module that was imported again
         raise KindRegistrationError(f"kind {name!r} is {first} already; register {second} under another name")
-
-
-def _config(name: str, kind: type, base: type[ConfigT]) -> type[ConfigT]:
-    """Return a strict config with one field per argument of `kind.__init__`."""
-    made_by = vars(kind).get("__init__") or getattr(kind, "__init__")  # noqa: B009 - of a base class, perhaps
-    arguments = [] if made_by is object.__init__ else list(inspect.signature(made_by).parameters.values())[1:]
-    hints = get_type_hints(made_by) if arguments else {}
-    bare = [each.name for each in arguments if each.name not in hints]
-    if bare:
-        raise KindRegistrationError(
-            f"kind {name!r}: {', '.join(bare)} of {kind.__qualname__}.__init__ has no annotation; "
-            f"write for example `{bare[0]}: int`"
-        )
-    fields: dict[str, Any] = {
-        each.name: (hints[each.name], ... if each.default is each.empty else each.default)
-        for each in arguments
-    }
-    return create_model(f"{kind.__name__}Config", __base__=base, **fields)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, PrivateAttr, model_validator
 
 from statehouse.models.plain import suggestion, validate_plain
-from statehouse.models.tasks.config import Label, TaskConfig, refuse
+from statehouse.models.tasks.config import TaskConfig, refuse
 from statehouse.models.tasks.input_kinds import FeaturesInput, ImageInput, TensorInput, TextInput
 from statehouse.models.tasks.kinds import InputConfig, OutputConfig, registered_inputs, registered_outputs
 from statehouse.models.tasks.output_kinds import (
@@ -19,19 +19,21 @@ from statehouse.models.tasks.output_kinds import (
     ValueOutput,
 )
 
-_INPUTS: dict[str, type[InputConfig]] = {
+INPUTS: dict[str, type[InputConfig]] = {
     "tensor": TensorInput,
     "image": ImageInput,
     "features": FeaturesInput,
     "text": TextInput,
 }
-_OUTPUTS: dict[str, type[OutputConfig]] = {
+OUTPUTS: dict[str, type[OutputConfig]] = {
     "tensor": TensorOutput,
     "labels": LabelsOutput,
     "value": ValueOutput,
     "embedding": EmbeddingOutput,
     "image": ImageOutput,
 }
+# As arguments of Python are called; a dot parts an input's or output's name from those of its tensors.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 _REGISTER = "or name the module that registers your own under `architectures`"
 
 
@@ -42,8 +44,8 @@ class SignatureTask(TaskConfig):
     """
 
     task: Literal["signature"] = "signature"
-    inputs: dict[Label, dict[str, JsonValue]] = Field(min_length=1)
-    outputs: dict[Label, dict[str, JsonValue]] = Field(min_length=1)
+    inputs: dict[Name, dict[str, JsonValue]] = Field(min_length=1)
+    outputs: dict[Name, dict[str, JsonValue]] = Field(min_length=1)
     _inputs: dict[str, InputConfig] = PrivateAttr(default_factory=dict)
     _outputs: dict[str, OutputConfig] = PrivateAttr(default_factory=dict)
 
@@ -61,8 +63,8 @@ class SignatureTask(TaskConfig):
     def _kinds_are_known_and_fit(self) -> SignatureTask:
         own_inputs = {name: config for name, (config, _) in registered_inputs().items()}
         own_outputs = {name: config for name, (config, _) in registered_outputs().items()}
-        inputs, problems = _typed("inputs", self.inputs, _INPUTS | own_inputs)
-        outputs, more = _typed("outputs", self.outputs, _OUTPUTS | own_outputs)
+        inputs, problems = _typed("inputs", self.inputs, INPUTS | own_inputs)
+        outputs, more = _typed("outputs", self.outputs, OUTPUTS | own_outputs)
         self._inputs, self._outputs = inputs, outputs
         return refuse(self, problems + more)
 

@@ -26,8 +26,8 @@ def frozen_speedup(handler: CheckpointHandler[Any]) -> float | None:
     try:
         one = _inputs(handler, 1)
         with torch.inference_mode():
-            handler.module(one)
-            if _seconds(lambda: handler.module(one)) > MOST_ROW_SECONDS:
+            handler.call_module(one)
+            if _seconds(lambda: handler.call_module(one)) > MOST_ROW_SECONDS:
                 return None
         frozen = handler.optimized(["freeze"])
         return min(_times_faster(handler, frozen, size) for size in BATCH_SIZES)

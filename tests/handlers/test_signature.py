@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from statehouse.handlers.base import CheckpointHandler
-from statehouse.handlers.errors import ModuleMismatchError, OptimizationError
+from statehouse.handlers.errors import MalformedRequestError, ModuleMismatchError, OptimizationError
 from statehouse.handlers.request import JSON_TYPE, Request, Response
 from statehouse.models import (
     InputKind,
@@ -139,6 +139,7 @@ class TestTwoInputs:
         detail = json.loads(refused.body)["detail"]
         for expected in ("'photo' is missing", "'foto' is unknown", "'smokes' is missing", "'age' is 'x'"):
             assert expected in detail
+        assert len(json.loads(refused.body)["errors"]) == 3
 
     def test_a_body_that_is_one_input_alone_is_refused_with_the_way_to_send_both(self, handler):
         [response] = handler("skin").answer([Request(photo(1)[0], "image/png")])
@@ -252,7 +253,65 @@ def handler_of(tmp_path: Path, module: nn.Module, name: str, task: SignatureTask
     return CheckpointHandler.from_checkpoint(load_checkpoint(path))
 
 
+class TestRowsThatDiffer:
+    """Two sequences that have to be of one length, without padding: unequal rows give unequal outputs."""
+
+    @pytest.fixture
+    def pairs(self, tmp_path):
+        tensor = {"kind": "tensor", "shape": ["time"]}
+        task = SignatureTask(inputs={"a": tensor, "b": tensor}, outputs={"ratio": {"kind": "tensor"}})
+        return handler_of(tmp_path, Ratio(), "signature_test_ratio", task)
+
+    def instances(self, *rows):
+        rows = [{"a": a, "b": b} for a, b in rows]
+        return Request(json.dumps({"instances": rows}).encode(), JSON_TYPE)
+
+    def test_each_is_answered_in_its_own_size_and_place(self, pairs):
+        [response] = pairs.answer([self.instances(([2, 4], [1, 1]), ([9], [3]), ([8, 6], [2, 2]))])
+        assert [each["ratio"] for each in json.loads(response.body)["predictions"]] == [[2, 4], [3], [4, 3]]
+
+    def test_sizes_of_one_name_that_differ_are_told_with_their_inputs(self, pairs):
+        response = asked(pairs, {"a": [1, 2], "b": [1, 2, 3]})
+        assert response.status == 422
+        assert "'time' is 2 in 'a' and 3 in 'b'; expected one size" in json.loads(response.body)["detail"]
+
+    def test_outputs_of_unequal_rows_are_no_tensor(self, pairs):
+        outputs = {"ratio": np.array([np.ones(2), np.ones(3)], dtype=object)}
+        with pytest.raises(MalformedRequestError, match="another size in each row"):
+            pairs.inference_outputs(outputs)
+        assert pairs.inference_outputs({"ratio": outputs["ratio"][:1]})["ratio"].shape == (1, 2)
+
+    def test_an_output_that_is_not_finite_is_its_own_requests_alone(self, pairs):
+        bad, good = self.instances(([1, 1], [0, 1])), self.instances(([1], [2]))
+        told = pairs.answer([bad, good])
+        assert [each.status for each in told] == [500, 200]
+        assert json.loads(told[0].body)["type"].endswith("non-finite-output")
+
+    def test_rows_that_take_too_much_memory_together_are_refused(self, pairs, monkeypatch):
+        monkeypatch.setattr("statehouse.handlers.kinds.rows.MAX_DECODED_BYTES", 40)
+        rows = [([1.0] * 2, [1.0] * 2)] * 3  # 16 bytes each
+        [response] = pairs.answer([self.instances(*rows)])
+        assert response.status == 422
+        assert json.loads(response.body)["rows"] == [2]
+        assert "more than 40 bytes" in json.loads(response.body)["detail"]
+
+
 class TestOtherKinds:
+    def test_all_images_of_a_request_have_one_budget_of_pixels(self, handler, monkeypatch):
+        monkeypatch.setattr("statehouse.handlers.images.decode.MAX_PIXELS", 3 * 32 * 32)
+        image = {"b64": base64.b64encode(photo(1)[0]).decode()}
+        scene = handler("scene")
+        for count, status in ((3, 200), (4, 422)):
+            body = json.dumps({"instances": [{"photo": image}] * count}).encode()
+            [response] = scene.answer([Request(body, JSON_TYPE)])
+            assert response.status == status, response.body
+
+    def test_an_input_that_is_too_large_by_itself_is_told_so(self, handler, monkeypatch):
+        scene = handler("scene")
+        monkeypatch.setattr("statehouse.handlers.images.decode.MAX_PIXELS", 100)
+        [response] = scene.answer([Request(photo(1)[0], "image/png")])
+        assert response.status == 413
+
     def test_several_labels_and_one_body_that_is_the_image(self, handler, checkpoints):
         body, pixels = photo(4)
         with torch.inference_mode():
@@ -313,9 +372,35 @@ class TestOtherKinds:
         assert "no WAV file" in json.loads(bad.body)["detail"]
         assert "28 samples; expected at least 400" in json.loads(short.body)["detail"]
 
+    def test_json_s_tensors_have_its_bytes_as_base64(self, handler):
+        words = handler("words")
+        example = words.make_example(1)
+        sound = json.loads(example.body)["inputs"]["sound"]["b64"]
+        for data, status in ((sound, 200), ("no base64!", 422)):
+            tensor = {"name": "sound", "datatype": "BYTES", "shape": [1], "data": [data]}
+            [response] = words.answer([Request(json.dumps({"inputs": [tensor]}).encode(), form="v2")])
+            assert response.status == status, response.body
+
+    def test_a_body_of_another_type_is_told_which_are_read(self, handler):
+        [response] = handler("words").answer([Request(b"x", "audio/mpeg")])
+        assert response.status == 415
+        assert "audio/wav, audio/x-wav" in json.loads(response.body)["detail"]
+
     def test_optimizations_are_refused_for_now(self, handler):
         with pytest.raises(OptimizationError, match="freeze"):
             handler("houses").optimized(["freeze"])
+
+
+@register_architecture("signature_test_ratio")
+class Ratio(nn.Module):
+    """Divides one sequence by the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a / b * self.scale
 
 
 @register_architecture("signature_test_net")
@@ -401,16 +486,58 @@ class TestWhatDoesNotFit:
         assert response.status == 422
 
     @pytest.mark.parametrize(
-        ("datatype", "status"), [("FP64", 200), ("INT32", 200), ("FP16", 200), ("BF16", 200)]
+        ("datatype", "data"),
+        [
+            ("FP64", [0.1, 2e-3]),
+            ("INT32", [1, 2]),
+            ("FP16", [1, 2]),
+            ("BF16", [1, 2]),
+            ("BOOL", [True, False]),
+        ],
     )
-    def test_numbers_of_another_datatype_are_taken_where_none_is_lost(self, tmp_path, datatype, status):
+    def test_numbers_of_another_datatype_are_taken(self, tmp_path, datatype, data):
         handler = self.adopted(tmp_path, "tensor")
-        tensor = {"name": "x", "datatype": datatype, "shape": [1, 2], "data": [1, 2]}
+        tensor = {"name": "x", "datatype": datatype, "shape": [1, 2], "data": data}
         [response] = handler.answer([Request(json.dumps({"inputs": [tensor]}).encode(), form="v2")])
-        assert response.status == status
-        assert np.allclose(
-            json.loads(response.body)["outputs"][0]["data"], answer(handler, {"x": [1, 2]})["y"], atol=1e-6
-        )
+        assert response.status == 200, response.body
+        wanted = answer(handler, {"x": [float(each) for each in data]})["y"]
+        assert np.allclose(json.loads(response.body)["outputs"][0]["data"], wanted, atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("datatype", "data", "told"),
+        [("INT64", [2**24 + 1, 0], "none of float32"), ("FP64", [1e39, 0], "finite")],
+    )
+    def test_numbers_that_would_be_others_are_not(self, tmp_path, datatype, data, told):
+        handler = self.adopted(tmp_path, "tensor")
+        tensor = {"name": "x", "datatype": datatype, "shape": [1, 2], "data": data}
+        [response] = handler.answer([Request(json.dumps({"inputs": [tensor]}).encode(), form="v2")])
+        assert response.status == 422
+        assert told in json.loads(response.body)["detail"]
+
+    def test_bfloat16_is_read_from_its_bytes(self, tmp_path):
+        handler = self.adopted(tmp_path, "tensor")
+        numbers = torch.tensor([0.5, -3.0], dtype=torch.bfloat16).view(torch.uint16).numpy().tobytes()
+        tensor = {"name": "x", "datatype": "BF16", "shape": [1, 2], "parameters": {"binary_data_size": 4}}
+        document = json.dumps({"inputs": [tensor]}).encode()
+        request = Request(document + numbers, form="v2", inference_header_length=str(len(document)))
+        [response] = handler.answer([request])
+        assert response.status == 200, response.body
+        wanted = answer(handler, {"x": [0.5, -3.0]})["y"]
+        assert np.allclose(json.loads(response.body)["outputs"][0]["data"], wanted, atol=1e-6)
+
+    def test_an_array_as_numpy_saves_it_is_taken(self, tmp_path):
+        handler = self.adopted(tmp_path, "tensor")
+        file = io.BytesIO()
+        np.save(file, np.array([0.1, 0.7]))  # float64, as arrays are unless said otherwise
+        [response] = handler.answer([Request(file.getvalue(), "application/x-npy")])
+        assert np.allclose(json.loads(response.body)["y"], answer(handler, {"x": [0.1, 0.7]})["y"], atol=1e-6)
+
+    def test_a_default_that_is_refused_is_seen_before_it_serves(self, tmp_path):
+        scale = {"kind": "tensor", "shape": [1], "default": [1, 2]}
+        with pytest.raises(
+            ModuleMismatchError, match=r"default of input 'scale' is refused: The shape is \[2\]"
+        ):
+            self.adopted(tmp_path, "tensor", X | {"scale": scale})
 
 
 class TestKindsThatMisbehave:

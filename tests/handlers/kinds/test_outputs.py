@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from statehouse.handlers.errors import ModuleMismatchError
+from statehouse.handlers.errors import ModuleMismatchError, NonFiniteOutputError
 from statehouse.handlers.kinds.outputs import NamedOutput, named_output, taken
 from statehouse.models.tasks.output_kinds import EmbeddingOutput, ImageOutput, TensorOutput, ValueOutput
 
@@ -82,6 +82,8 @@ def test_an_image_is_scaled_from_its_range_and_clipped() -> None:
     assert np.asarray(Image.open(io.BytesIO(file))).tolist() == [[0, 0, 128, 255, 255]]
     with pytest.raises(ModuleMismatchError, match="1 or 3"):
         picture.arrays(torch.ones(1, 2, 4, 4))
+    with pytest.raises(NonFiniteOutputError, match="pixels that are NaN"):
+        picture.arrays(torch.full((1, 1, 4, 4), float("nan")))
 
 
 def test_rows_of_unequal_sizes_are_told_where_one_size_is_needed() -> None:

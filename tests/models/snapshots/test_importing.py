@@ -13,6 +13,7 @@ from statehouse.models.architecture import build_model, list_architectures
 from statehouse.models.errors import ArchitectureImportError, SnapshotError
 from statehouse.models.snapshots.files import digest_of
 from statehouse.models.snapshots.importing import import_snapshot
+from statehouse.models.tasks.kinds import registered_inputs
 
 
 @pytest.fixture
@@ -134,3 +135,26 @@ def test_one_that_fails_leaves_nothing_and_says_why(make):
     assert not {"snap_nets", "snap_blocks"} & set(sys.modules)
     with pytest.raises(RuntimeError, match="on disk"):
         import_module("snap_blocks")
+
+
+KIND = """
+from statehouse.models import InputKind, register_input_kind
+
+@register_input_kind("NAME")
+class Reading(InputKind):
+    def decode(self, value):
+        return value
+
+    def example(self, random):
+        return 1
+"""
+
+
+def test_kinds_are_registered_anew_and_no_more_with_their_module(make):
+    one = make(1, **{"snap_kinds.py": KIND.replace("NAME", "snap_one")})
+    two = make(2, **{"snap_kinds.py": KIND.replace("NAME", "snap_two")})
+    import_snapshot(one, "snap_kinds", one.name)
+    assert "snap_one" in registered_inputs()
+    import_snapshot(two, "snap_kinds", two.name)
+    assert "snap_two" in registered_inputs()
+    assert "snap_one" not in registered_inputs()

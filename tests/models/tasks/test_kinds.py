@@ -9,6 +9,8 @@ import pytest
 
 from statehouse.models.errors import KindRegistrationError, TaskConfigError
 from statehouse.models.tasks.kinds import (
+    BUILT_IN_INPUTS,
+    BUILT_IN_OUTPUTS,
     InputKind,
     OutputKind,
     forget_kinds,
@@ -18,9 +20,9 @@ from statehouse.models.tasks.kinds import (
     registered_inputs,
     registered_outputs,
 )
-from statehouse.models.tasks.signature import SignatureTask
+from statehouse.models.tasks.signature import INPUTS, OUTPUTS, SignatureTask
 
-OUTPUTS = {"y": {"kind": "tensor"}}
+Y = {"y": {"kind": "tensor"}}
 
 
 class Reading(InputKind):
@@ -43,12 +45,12 @@ def test_its_config_is_what_its_init_takes() -> None:
     register_input_kind("kinds_test_reading")(Reading)
     config, kind = registered_inputs()["kinds_test_reading"]
     assert kind is Reading
-    task = SignatureTask(inputs={"x": {"kind": "kinds_test_reading", "rate": 8000}}, outputs=OUTPUTS)
+    task = SignatureTask(inputs={"x": {"kind": "kinds_test_reading", "rate": 8000}}, outputs=Y)
     typed = task.input_configs["x"]
     assert isinstance(typed, config)
     assert own_fields(typed) == {"rate": 8000, "gain": 1.0}
     with pytest.raises(TaskConfigError, match=r"inputs\.x\.rate.*inputs\.x\.speed"):
-        SignatureTask(inputs={"x": {"kind": "kinds_test_reading", "rate": "8", "speed": 1}}, outputs=OUTPUTS)
+        SignatureTask(inputs={"x": {"kind": "kinds_test_reading", "rate": "8", "speed": 1}}, outputs=Y)
 
 
 def test_an_output_kind_is_registered_alike_and_both_are_forgotten_with_their_module() -> None:
@@ -82,5 +84,19 @@ def test_an_argument_without_annotation_is_refused() -> None:
         def __init__(self, rate) -> None:  # type: ignore[no-untyped-def]
             super().__init__(rate)
 
-    with pytest.raises(KindRegistrationError, match=r"rate of .*Bare.* has no annotation"):
+    with pytest.raises(KindRegistrationError, match="rate: has no annotation"):
         register_input_kind("kinds_test_bare")(Bare)
+
+
+def test_no_built_in_name_is_free() -> None:
+    assert set(BUILT_IN_INPUTS) == set(INPUTS)
+    assert set(BUILT_IN_OUTPUTS) == set(OUTPUTS)
+
+
+def test_what_no_field_can_be_is_refused() -> None:
+    class Loose(Reading):
+        def __init__(self, *rates: int) -> None:
+            super().__init__(rates[0])
+
+    with pytest.raises(KindRegistrationError, match="name every parameter"):
+        register_input_kind("kinds_test_loose")(Loose)

@@ -15,6 +15,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 from statehouse.handlers.features.table import FeatureTable
+from statehouse.handlers.images.decode import PixelBudget
 from statehouse.handlers.kinds.image_input import NamedImage
 from statehouse.models.errors import PreparationError
 from statehouse.models.libraries.torchvision import torchvision
@@ -117,7 +118,9 @@ def test_images_are_prepared_as_by_the_library(composed: Any) -> None:
     for image in photographs():
         file = io.BytesIO()
         image.save(file, "PNG")
-        pixels = torch.from_numpy(np.stack([kind.from_bytes(file.getvalue(), "image/png")["x"]]))
+        pixels = torch.from_numpy(
+            np.stack([kind.from_bytes(file.getvalue(), "image/png", PixelBudget())["x"]])
+        )
         assert torch.allclose(kind.prepare({"x": pixels})["x"][0], composed(image), atol=1e-6)
 
 

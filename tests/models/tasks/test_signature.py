@@ -87,3 +87,9 @@ def test_a_tokenizer_is_told_by_its_size() -> None:
     task = SignatureTask(inputs={"text": text}, outputs=OUTPUTS)
     assert task.to_facts()["inputs"]["text"]["tokenizer"] == "100 bytes"
     assert task.to_plain()["inputs"]["text"]["tokenizer"] == "{}" * 50
+
+
+@pytest.mark.parametrize("name", ["", "a b", "patient.age", "1st"])
+def test_names_are_those_of_arguments(name: str) -> None:
+    assert "pattern" in problems({name: INPUTS["photo"]})
+    assert "pattern" in problems(INPUTS, {name: OUTPUTS["risk"]})
