@@ -79,7 +79,8 @@ class RegisteredInput(NamedInput):
             raise
         except Exception as error:
             told = f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            raise InvalidInputError(f"{shorten(value)} is not read by {name}: {told}") from error
+            what = f"{len(value):,} bytes are" if isinstance(value, bytes) else f"{shorten(value)} is"
+            raise InvalidInputError(f"{what} not read by {name}: {told}") from error
         arrays = dict(given) if isinstance(given, Mapping) else {"": given}
         wrong = [
             each

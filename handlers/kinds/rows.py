@@ -31,8 +31,9 @@ class RowReader:
     def of_value(self, value: object, budget: PixelBudget) -> Rows:
         """One row from an object, input to JSON value."""
         if not isinstance(value, dict):
+            expected = ", ".join(f'"{name}": …' for name in self._inputs)
             raise InvalidInputError(
-                f"The row is {type_name(value)}; expected an object with the inputs {', '.join(self._inputs)}."
+                f"The row is {type_name(value)}; expected an object by input: {{{expected}}}."
             )
         return self._row({name: _from_json(given, budget) for name, given in value.items()}, budget)
 
@@ -109,7 +110,7 @@ class RowReader:
         if told:
             # One input's problem is of its own kind: an image that is too large is 413.
             kind = type(refused[0]) if len(told) == len(refused) == 1 else InvalidInputError
-            raise kind(" ".join(told), errors=errors)
+            raise kind(" ".join(told), errors=errors if len(errors) > 1 else ())
         row = np.empty((), dtype=object)
         row[()] = Row({name: array for each in arrays.values() for name, array in each.items()}, sizes)
         return row
