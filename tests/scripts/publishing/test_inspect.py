@@ -33,6 +33,7 @@ def test_a_checkpoint_that_describes_itself(store, save_net):
     json.dumps(found.to_plain())
 
 
+@pytest.mark.usefixtures("only_built_in")
 def test_a_foreign_checkpoint_is_told_and_what_is_missing(store, tmp_path):
     path = tmp_path / "bare.pt"
     torch.save(build_model("simple_net", SIMPLE_NET).state_dict(), path)

@@ -41,6 +41,7 @@ def test_inspect_shows_what_names_become_and_writes_nothing(store, renamed_net):
     assert list(store.folder.iterdir()) == []
 
 
+@pytest.mark.usefixtures("only_built_in")
 def test_wrong_rules_are_told_once_with_all_else_that_is_wrong(store, renamed_net):
     found = inspect(str(renamed_net), store=store, rename=["x=y", "net.*=same"])
     assert found.facts["tensors"].keys() >= {"net1.weight"}

@@ -19,6 +19,7 @@ from statehouse.scripts.publishing.which_architecture import candidate_facts, wh
 from statehouse.scripts.store import LocalStore
 
 PATH = Path("my net.pth")
+pytestmark = pytest.mark.usefixtures("only_built_in")
 
 
 def said(group, monkeypatch, tensors=("fc.weight",), task=None):
