@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any
 from statehouse.scripts.control.client import ControlClient
 from statehouse.scripts.control.followed_change import FollowedChange, Interrupted
 from statehouse.scripts.errors import CommandError, GoesOnError
-from statehouse.scripts.progress import Report
+from statehouse.scripts.progress import Report, Step
 from statehouse.scripts.terminal import question
 
 Json = dict[str, Any]
@@ -29,12 +30,26 @@ def carried_out(client: ControlClient, kind: str, on_step: Report, **wanted: Any
     with _interrupted_by_signals(followed):
         while True:
             try:
-                return followed.result(on_step)
+                return followed.result(_hung_up_by(on_step))
             except Interrupted as signalled:
                 if not aborted and _is_to_be_aborted(followed, signalled.number):
                     aborted = _abort(client, followed)
                 elif not followed.has_ended:  # else its result says more
                     raise _goes_on(followed, signalled.number, aborted=aborted) from None
+
+
+def _hung_up_by(on_step: Report) -> Report:
+    """Report steps; a terminal that cannot be written to any more is closed, and its signal on the way."""
+
+    def report(step: Step) -> None:
+        try:
+            on_step(step)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            raise Interrupted(signal.SIGHUP) from error
+
+    return report
 
 
 def _is_to_be_aborted(followed: FollowedChange, number: int) -> bool:

@@ -280,7 +280,8 @@ def test_two_versions_in_two_slots_never_meet(short_folder: Path) -> None:
 
 def test_who_waits_in_a_slot_that_is_given_back_meets_no_other_version(slot: Slotted) -> None:
     dead = slot.begin(at_once=2)
-    bodies = [b"held"] * 6 + [b"held".ljust(LARGE_BYTES)] * 5
+    # Lost are what it held, and as many that took their places before the front knew: eight at most of two slots.
+    bodies = [b"held"] * 8 + [b"held".ljust(LARGE_BYTES)] * 7
     with ThreadPoolExecutor(len(bodies)) as pool:
         asked = [pool.submit(slot.ask, f"r{number}", body) for number, body in enumerate(bodies)]
         held = slot.wait_for_all(len(bodies))
